@@ -105,6 +105,7 @@ const (
 	StateCalling          // its far end is calling the PBX
 	StateRinging          // its far end rings
 	StateUp
+	StateBusy // the PBX plays busy to it
 )
 
 // Transfer types as CONTRACT.md section 3 names them.
@@ -127,56 +128,61 @@ type Cause struct {
 // LegHistory is what the last event of a FreeSWITCH leg says of its whole life.
 // A zero Moment is one that never came.
 type LegHistory struct {
-	Created, Progress, ProgressMedia, Answered, Bridged, HungUp Moment
+	Created       Moment `cbor:"1,keyasint,omitempty"`
+	Progress      Moment `cbor:"2,keyasint,omitempty"`
+	ProgressMedia Moment `cbor:"3,keyasint,omitempty"`
+	Answered      Moment `cbor:"4,keyasint,omitempty"`
+	Bridged       Moment `cbor:"5,keyasint,omitempty"`
+	HungUp        Moment `cbor:"6,keyasint,omitempty"`
 	// Transfers as written in transfer_history, oldest first.
-	Transfers []TransferNote
+	Transfers []TransferNote `cbor:"7,keyasint,omitempty"`
 	// Vars are the few channel variables that a rule needs, by FreeSWITCH's name
 	// without "variable_".
-	Vars map[string]string
+	Vars map[string]string `cbor:"8,keyasint,omitempty"`
 }
 
 // TransferNote is one entry of FreeSWITCH's transfer_history:
 // "epoch:uuid:bl_xfer:ext/context/dialplan".
 type TransferNote struct {
-	At     Moment // whole seconds
-	ID     string
-	Method string // bl_xfer, att_xfer, uuid_br
-	Target string
+	At     Moment `cbor:"1,keyasint,omitempty"` // whole seconds
+	ID     string `cbor:"2,keyasint,omitempty"`
+	Method string `cbor:"3,keyasint,omitempty"` // bl_xfer, att_xfer, uuid_br
+	Target string `cbor:"4,keyasint,omitempty"`
 }
 
 // TransferFact is what a PBX says of a transfer that succeeded in its eyes.
 type TransferFact struct {
-	Type       string // TransferBlind or TransferAttended
-	Transferer LegID
-	Second     LegID // the transferer's consultation leg, if it has one
-	Transferee LegID
-	Target     LegID
-	To         string // number dialled, if given
-	External   bool   // by SIP REFER rather than a feature code
+	Type       string `cbor:"1,keyasint,omitempty"` // TransferBlind or TransferAttended
+	Transferer LegID  `cbor:"2,keyasint,omitempty"`
+	Second     LegID  `cbor:"3,keyasint,omitempty"` // the transferer's consultation leg, if it has one
+	Transferee LegID  `cbor:"4,keyasint,omitempty"`
+	Target     LegID  `cbor:"5,keyasint,omitempty"`
+	To         string `cbor:"6,keyasint,omitempty"` // number dialled, if given
+	External   bool   `cbor:"7,keyasint,omitempty"` // by SIP REFER rather than a feature code
 }
 
 // LiveLeg is one leg in a Snapshot.
 type LiveLeg struct {
-	Leg        LegID
-	Link       string
-	Channel    string
-	Endpoint   string
-	Local      bool
-	State      LegState
-	Number     string
-	CallerName string
-	Connected  string // number of the other side as shown to this leg
-	Dialled    string
-	Context    string
-	Account    string
-	Bridge     string
-	BridgeKind BridgeKind
-	App        AppKind
-	Data       string
-	Queue      string
-	Created    Moment
-	Peer       LegID
-	Originated bool
+	Leg        LegID      `cbor:"1,keyasint,omitempty"`
+	Link       string     `cbor:"2,keyasint,omitempty"`
+	Channel    string     `cbor:"3,keyasint,omitempty"`
+	Endpoint   string     `cbor:"4,keyasint,omitempty"`
+	Local      bool       `cbor:"5,keyasint,omitempty"`
+	State      LegState   `cbor:"6,keyasint,omitempty"`
+	Number     string     `cbor:"7,keyasint,omitempty"`
+	CallerName string     `cbor:"8,keyasint,omitempty"`
+	Connected  string     `cbor:"9,keyasint,omitempty"` // number of the other side as shown to this leg
+	Dialled    string     `cbor:"10,keyasint,omitempty"`
+	Context    string     `cbor:"11,keyasint,omitempty"`
+	Account    string     `cbor:"12,keyasint,omitempty"`
+	Bridge     string     `cbor:"13,keyasint,omitempty"`
+	BridgeKind BridgeKind `cbor:"14,keyasint,omitempty"`
+	App        AppKind    `cbor:"15,keyasint,omitempty"`
+	Data       string     `cbor:"16,keyasint,omitempty"`
+	Queue      string     `cbor:"17,keyasint,omitempty"`
+	Created    Moment     `cbor:"18,keyasint,omitempty"`
+	Peer       LegID      `cbor:"19,keyasint,omitempty"`
+	Originated bool       `cbor:"20,keyasint,omitempty"`
 }
 
 // Event is one fact that a PBX stated, in the words of no particular PBX. A
@@ -186,47 +192,53 @@ type LiveLeg struct {
 // Events of one session come in the order of Seq. The order in which a PBX
 // states facts about different legs is not the order in which they happened.
 type Event struct {
-	Session uint64 // connection number; grows at every reconnect
-	Seq     uint64 // position in the session, without holes
-	N       uint64 // number among the facts kept for open calls; the Tracker gives it
-	At      Moment // the PBX's clock if it gave one, else Seen
-	Seen    Moment // when the bytes arrived
-	Kind    Kind
+	Session uint64 `cbor:"1,keyasint,omitempty"` // connection number; grows at every reconnect
+	Seq     uint64 `cbor:"2,keyasint,omitempty"` // position in the session, without holes
+	N       uint64 `cbor:"3,keyasint,omitempty"` // number among the facts kept for open calls; the Tracker gives it
+	At      Moment `cbor:"4,keyasint,omitempty"` // the PBX's clock if it gave one, else Seen
+	Seen    Moment `cbor:"5,keyasint,omitempty"` // when the bytes arrived
+	Kind    Kind   `cbor:"6,keyasint,omitempty"`
 
-	Leg  LegID
-	Peer LegID
-	Link string // Linkedid, Channel-Call-UUID: a hint, never proof
+	Leg  LegID  `cbor:"7,keyasint,omitempty"`
+	Peer LegID  `cbor:"8,keyasint,omitempty"`
+	Link string `cbor:"9,keyasint,omitempty"` // Linkedid, Channel-Call-UUID: a hint, never proof
 
-	Channel    string // the PBX's name of the channel, for people
-	Endpoint   string // channel name without technology and serial: "101", "trunk-provider"
-	Local      bool   // half of a Local or loopback channel: the PBX itself, never a person
-	Originated bool   // the PBX itself made this leg and nobody dialled it
-	State      LegState
+	Channel    string   `cbor:"10,keyasint,omitempty"` // the PBX's name of the channel, for people
+	Endpoint   string   `cbor:"11,keyasint,omitempty"` // channel name without technology and serial: "101", "trunk-provider"
+	Local      bool     `cbor:"12,keyasint,omitempty"` // half of a Local or loopback channel: the PBX itself, never a person
+	Originated bool     `cbor:"13,keyasint,omitempty"` // the PBX itself made this leg and nobody dialled it
+	State      LegState `cbor:"14,keyasint,omitempty"`
 
-	Number     string
-	CallerName string
-	Dialled    string // Exten, Destination-Number
-	Context    string
-	Account    string
+	Number     string `cbor:"15,keyasint,omitempty"`
+	CallerName string `cbor:"16,keyasint,omitempty"`
+	Dialled    string `cbor:"17,keyasint,omitempty"` // Exten, Destination-Number
+	Context    string `cbor:"18,keyasint,omitempty"`
+	Account    string `cbor:"19,keyasint,omitempty"`
 
-	Bridge     string
-	Bridge2    string
-	BridgeKind BridgeKind
-	Swap       LegID
+	Bridge     string     `cbor:"20,keyasint,omitempty"`
+	Bridge2    string     `cbor:"21,keyasint,omitempty"`
+	BridgeKind BridgeKind `cbor:"22,keyasint,omitempty"`
+	Swap       LegID      `cbor:"23,keyasint,omitempty"`
 
-	Queue  string
-	Result string // in the PBX's own upper-case words: ANSWER, BUSY, CANCEL, NOANSWER, ...
-	By     string
-	App    AppKind
-	Data   string
-	File   string
+	Queue  string  `cbor:"24,keyasint,omitempty"`
+	Result string  `cbor:"25,keyasint,omitempty"` // in the PBX's own upper-case words: ANSWER, BUSY, CANCEL, NOANSWER, ...
+	By     string  `cbor:"26,keyasint,omitempty"`
+	App    AppKind `cbor:"27,keyasint,omitempty"`
+	Data   string  `cbor:"28,keyasint,omitempty"`
+	File   string  `cbor:"29,keyasint,omitempty"`
 
-	DurationMs int64
-	Pages      int
-	From       Moment
+	DurationMs int64  `cbor:"30,keyasint,omitempty"`
+	Pages      int    `cbor:"31,keyasint,omitempty"`
+	From       Moment `cbor:"32,keyasint,omitempty"`
 
-	Cause    *Cause
-	Transfer *TransferFact
-	History  *LegHistory
-	Live     []LiveLeg
+	// Members is how many legs the PBX counts in the bridge now; 0 if it does not say.
+	Members int `cbor:"33,keyasint,omitempty"`
+	// PeerChannel and PeerLink describe Peer where the PBX gives its snapshot too.
+	PeerChannel string `cbor:"34,keyasint,omitempty"`
+	PeerLink    string `cbor:"35,keyasint,omitempty"`
+
+	Cause    *Cause        `cbor:"36,keyasint,omitempty"`
+	Transfer *TransferFact `cbor:"37,keyasint,omitempty"`
+	History  *LegHistory   `cbor:"38,keyasint,omitempty"`
+	Live     []LiveLeg     `cbor:"39,keyasint,omitempty"`
 }
