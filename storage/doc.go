@@ -1,0 +1,2 @@
+// Package storage keeps the journal in one bbolt file.
+package storage
