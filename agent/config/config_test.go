@@ -1,0 +1,311 @@
+package config_test
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"calljournal/agent/config"
+)
+
+func env(vars map[string]string) config.Env {
+	return config.Env{
+		Getenv:   func(k string) string { return vars[k] },
+		Hostname: func() (string, error) { return "pbx-host", nil },
+	}
+}
+
+func parse(t *testing.T, text string) (*config.Config, error) {
+	t.Helper()
+	return config.Parse(filepath.Join(t.TempDir(), "calljournal.toml"), []byte(text), env(nil))
+}
+
+const minimal = `
+[[pbx]]
+name = "main"
+kind = "asterisk"
+address = "127.0.0.1:5038"
+username = "calljournal"
+secret = "s3cret"
+`
+
+func TestParse_Defaults(t *testing.T) {
+	c, err := parse(t, minimal)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Agent.Name != "pbx-host" || c.HTTP.Listen != "127.0.0.1:8420" || c.Log.Level != "info" {
+		t.Errorf("defaults: name %q, listen %q, level %q", c.Agent.Name, c.HTTP.Listen, c.Log.Level)
+	}
+	if r := c.Rules; r.UniqueDepthDays != 30 || r.TargetMinTalk.Duration != 30*time.Second ||
+		r.ShortAbandon.Duration != 5*time.Second || r.LostWindow.Duration != 24*time.Hour {
+		t.Errorf("rules: %+v", r)
+	}
+	if !c.PBX[0].ExtensionPattern().MatchString("101") || c.PBX[0].ExtensionPattern().MatchString("74951230101") {
+		t.Errorf("extensions: %v", c.PBX[0].ExtensionPattern())
+	}
+	if c.PBX[0].Secret.Reveal() != "s3cret" {
+		t.Error("the secret did not arrive")
+	}
+}
+
+func TestParse_EmptyListenIsOff(t *testing.T) {
+	c, err := parse(t, minimal+"[http]\nlisten = \"\"\n[rules]\nunique_depth_days = 0\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.HTTP.Listen != "" || c.Rules.UniqueDepthDays != 0 {
+		t.Errorf("listen %q, depth %d: what is written must win over the default", c.HTTP.Listen, c.Rules.UniqueDepthDays)
+	}
+}
+
+// Every line of the contract's section 2, as it stands there.
+const contract = `
+[agent]
+name     = "office-1"
+data_dir = "/var/lib/calljournal"
+socket   = "/run/calljournal/control.sock"
+timezone = "Europe/Moscow"
+[log]
+level = "info"
+[[pbx]]
+name     = "main"
+kind     = "asterisk"
+address  = "127.0.0.1:5038"
+username = "calljournal"
+secret_file = "ami.secret"
+tls      = false
+trunks   = ["PJSIP/trunk-*", "sofia/external/*"]
+extensions = '^\d{2,5}$'
+cdr_file = "/var/log/asterisk/cdr-csv/Master.csv"
+recordings_dir = "/var/spool/asterisk/monitor"
+voicemail_dir  = "/var/spool/asterisk/voicemail"
+fax_dir        = "/var/spool/asterisk/fax"
+[http]
+listen = "127.0.0.1:8420"
+tls_cert = ""
+tls_key  = ""
+client_ca = ""
+[[http.token]]
+name  = "central"
+scope = "sync"
+token_file = "central.token"
+[[forward]]
+name = "crm"
+kind = "webhook"
+url  = "https://crm.example/hooks/calls"
+secret_file = "crm.secret"
+[rules]
+country            = "RU"
+unique_depth_days  = 30
+target_min_talk    = "30s"
+short_abandon      = "5s"
+lost_window        = "24h"
+spam_numbers_file  = ""
+[[employee]]
+extension  = "101"
+name       = "Анна Петрова"
+department = "Продажи"
+[[line]]
+number = "74951230101"
+name   = "Сайт"
+source = "yandex-direct"
+[[tariff]]
+prefix = "79"
+per_minute = "1.80"
+currency = "RUB"
+step = "60s"
+free = "3s"
+`
+
+func writeSecrets(t *testing.T, dir string, mode os.FileMode) {
+	t.Helper()
+	for _, name := range []string{"ami.secret", "central.token", "crm.secret"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte("the "+name+" of this test\n"), mode); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestLoad_EveryKeyOfTheContract(t *testing.T) {
+	dir := t.TempDir()
+	writeSecrets(t, dir, 0o600)
+	path := filepath.Join(dir, "calljournal.toml")
+	if err := os.WriteFile(path, []byte(contract), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c, err := config.Load(path, env(nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(c.Warnings) > 0 {
+		t.Errorf("warnings: %q", c.Warnings)
+	}
+	if got := c.PBX[0].Secret.Reveal(); got != "the ami.secret of this test" {
+		t.Errorf("secret from file: %q", got)
+	}
+	if got := c.HTTP.Token[0].Token.Reveal(); got != "the central.token of this test" {
+		t.Errorf("token from file: %q", got)
+	}
+	if c.Agent.Location().String() != "Europe/Moscow" {
+		t.Errorf("time zone: %v", c.Agent.Location())
+	}
+	for _, shown := range []string{c.Redacted(), fmt.Sprintf("%+v %#v %s", c, c.PBX[0].Secret, c.PBX[0].Secret), logged(c)} {
+		if strings.Contains(shown, "of this test") {
+			t.Errorf("a secret shows in: %s", shown)
+		}
+	}
+	if !strings.Contains(c.Redacted(), `secret = '(hidden)'`) {
+		t.Errorf("redacted print: %s", c.Redacted())
+	}
+}
+
+func logged(c *config.Config) string {
+	var b strings.Builder
+	slog.New(slog.NewJSONHandler(&b, nil)).Info("x", "config", c, "secret", c.PBX[0].Secret, "token", c.HTTP.Token[0])
+	return b.String()
+}
+
+func TestLoad_CredentialGoesFirst(t *testing.T) {
+	dir, credentials := t.TempDir(), t.TempDir()
+	if err := os.WriteFile(filepath.Join(credentials, "ami.secret"), []byte("from systemd"), 0o400); err != nil {
+		t.Fatal(err)
+	}
+	text := strings.Replace(minimal, `secret = "s3cret"`, `secret_file = "/etc/calljournal/ami.secret"`, 1)
+	c, err := config.Parse(filepath.Join(dir, "c.toml"), []byte(text), env(map[string]string{"CREDENTIALS_DIRECTORY": credentials}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := c.PBX[0].Secret.Reveal(); got != "from systemd" {
+		t.Errorf("secret: %q", got)
+	}
+}
+
+func TestLoad_WarnsOfOpenSecrets(t *testing.T) {
+	dir := t.TempDir()
+	writeSecrets(t, dir, 0o644)
+	c, err := config.Parse(filepath.Join(dir, "c.toml"), []byte(contract), env(nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(c.Warnings) != 3 || !strings.Contains(c.Warnings[0], "chmod") {
+		t.Errorf("warnings: %q", c.Warnings)
+	}
+}
+
+func TestParse_Errors(t *testing.T) {
+	pbx := func(lines string) string { return minimal + lines }
+	tests := []struct {
+		name, text string
+		line       int
+		want       string
+	}{
+		{"unknown key", pbx("adress = \"x\"\n"), 8, `pbx.adress: unknown key; did you mean "address"?`},
+		{"unknown key at the top", "htp = 1\n" + minimal, 1, `htp: unknown key; did you mean "http"?`},
+		{"swapped letters", pbx("[rules]\ncuontry = \"RU\"\n"), 9, `did you mean "country"?`},
+		{"key of another table", pbx("listen = \":1\"\n"), 8, `did you mean "listen" in [http]?`},
+		{"key of a list of tables", pbx("[rules]\nextension = \"1\"\n"), 9, `did you mean "extension" in [[employee]]?`},
+		{"unknown table", pbx("[htttp]\nlisten = \"\"\n"), 8, `did you mean "http"?`},
+		{"unknown list of tables", pbx("[[http.tokens]]\nname = \"x\"\n"), 8, `did you mean "token"?`},
+		{"nothing like it", pbx("[log]\nxyzzyxyzzy = 1\n"), 9, `did you mean "level"?`},
+		{"number for a text", pbx("trunks = [\"x\"]\ntls = \"yes\"\n"), 9, "want true or false, without quotes"},
+		{"text for a number", pbx("[rules]\nunique_depth_days = \"30\"\n"), 9, "want a whole number"},
+		{"table for a list of tables", "[pbx]\nname = \"x\"\n", 1, "[[pbx]]"},
+		{"text for a list", pbx("trunks = \"PJSIP/x\"\n"), 8, `want a list of texts`},
+		{"number for a secret", strings.Replace(minimal, `"s3cret"`, "12345", 1), 7, "want a text in quotes"},
+		{"number for a duration", pbx("[rules]\nlost_window = 24\n"), 9, `as "30s", "5m" or "24h"`},
+		{"no duration", pbx("[rules]\nlost_window = \"a day\"\n"), 9, `as "30s", "5m" or "24h"`},
+		{"negative duration", pbx("[rules]\nlost_window = \"-1s\"\n"), 9, "below zero"},
+		{"broken toml", pbx("[rules\n"), 8, ""},
+		{"key twice", pbx("name = \"again\"\n"), 8, "name"},
+		{"no pbx", "[log]\nlevel = \"info\"\n", 0, "add [[pbx]]"},
+		{"two of a name", minimal + minimal, 10, `"main" is there twice: line 3`},
+		{"bad name", strings.Replace(minimal, `"main"`, `"a:b"`, 1), 3, "letters, digits"},
+		{"bad kind", strings.Replace(minimal, `"asterisk"`, `"asterix"`, 1), 4, `did you mean "asterisk"?`},
+		{"no port", strings.Replace(minimal, ":5038", "", 1), 5, "want host:port"},
+		{"port too large", strings.Replace(minimal, ":5038", ":99999", 1), 5, "from 1 to 65535"},
+		{"no user", strings.Replace(minimal, `"calljournal"`, `""`, 1), 6, "manager.conf"},
+		{"line end in a user", strings.Replace(minimal, `"calljournal"`, `"a\r\nAction: Logoff"`, 1), 6, "control character"},
+		{"no secret", strings.Replace(minimal, `secret = "s3cret"`, "", 1), 2, "secret_file"},
+		{"empty secret", strings.Replace(minimal, `"s3cret"`, `""`, 1), 7, "is empty"},
+		{"two secrets", pbx("secret_file = \"x\"\n"), 7, "keep one"},
+		{"secret file gone", strings.Replace(minimal, `secret = "s3cret"`, `secret_file = "/nonexistent/s"`, 1), 7, "no such file"},
+		{"line end in a secret", strings.Replace(minimal, `"s3cret"`, `"a\nb"`, 1), 7, "line end"},
+		{"bad pattern", pbx("trunks = [\"[\"]\n"), 8, "no pattern"},
+		{"bad expression", pbx("extensions = '('\n"), 8, "no regular expression"},
+		{"relative folder", pbx("recordings_dir = \"monitor\"\n"), 8, "path from the root"},
+		{"bad time zone", pbx("[agent]\ntimezone = \"Moscow\"\n"), 9, "no time zone"},
+		{"relative data_dir", pbx("[agent]\ndata_dir = \"data\"\n"), 9, "path from the root"},
+		{"bad level", pbx("[log]\nlevel = \"verbose\"\n"), 9, "debug, info, warn, error"},
+		{"bad listen", pbx("[http]\nlisten = \"8420\"\n"), 9, "want host:port"},
+		{"certificate without key", pbx("[http]\ntls_cert = \"/x\"\n"), 9, "belong together"},
+		{"bad scope", pbx("[[http.token]]\nname = \"a\"\nscope = \"all\"\ntoken = \"0123456789abcdef\"\n"), 10, "sync, journal, admin"},
+		{"the same token twice", pbx("[[http.token]]\nname = \"a\"\nscope = \"sync\"\ntoken = \"0123456789abcdef\"\n" +
+			"[[http.token]]\nname = \"b\"\nscope = \"sync\"\ntoken = \"0123456789abcdef\"\n"), 15, `the same as that of "a"`},
+		{"bad forward", pbx("[[forward]]\nname = \"crm\"\nkind = \"webhok\"\nurl = \"https://x/\"\n"), 10, `did you mean "webhook"?`},
+		{"user in an address", pbx("[[forward]]\nname = \"crm\"\nkind = \"webhook\"\nurl = \"https://u:p@x/\"\n"), 11, "secret_file"},
+		{"scheme of another kind", pbx("[[forward]]\nname = \"crm\"\nkind = \"nats\"\nurl = \"https://x/\"\n"), 11, "nats://"},
+		{"bad country", pbx("[rules]\ncountry = \"Russia\"\n"), 9, "two capital letters"},
+		{"negative depth", pbx("[rules]\nunique_depth_days = -1\n"), 9, "36500"},
+		{"employee twice", pbx("[[employee]]\nextension = \"1\"\nname = \"A\"\n[[employee]]\nextension = \"1\"\nname = \"B\"\n"), 12, "twice"},
+		{"line without number", pbx("[[line]]\nname = \"x\"\n"), 8, "is missing"},
+		{"price as a number", pbx("[[tariff]]\nprefix = \"79\"\nper_minute = 1.8\ncurrency = \"RUB\"\n"), 10, "want a text in quotes"},
+		{"bad price", pbx("[[tariff]]\nprefix = \"79\"\nper_minute = \"1,8\"\ncurrency = \"RUB\"\n"), 10, `as "1.80"`},
+		{"zero step", pbx("[[tariff]]\nprefix = \"79\"\nper_minute = \"1\"\ncurrency = \"RUB\"\nstep = \"0s\"\n"), 12, "zero"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			_, err := parse(t, tt.text)
+			var e *config.Error
+			if !errors.As(err, &e) {
+				t.Fatalf("got %v, want a *config.Error", err)
+			}
+			if p := e.Problems[0]; p.Line != tt.line {
+				t.Errorf("line %d, want %d: %v", p.Line, tt.line, err)
+			}
+			if !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("got  %v\nwant %s", err, tt.want)
+			}
+			if tt.line > 0 && !regexp.MustCompile(fmt.Sprintf(`calljournal\.toml:%d:\d+: `, tt.line)).MatchString(err.Error()) {
+				t.Errorf("no file:line:column in %v", err)
+			}
+			if strings.Contains(err.Error(), "s3cret") {
+				t.Errorf("the secret is in the message: %v", err)
+			}
+		})
+	}
+}
+
+func TestLoad_ManyProblemsAtOnce(t *testing.T) {
+	_, err := parse(t, strings.Replace(minimal, ":5038", "", 1)+"[rules]\ncountry = \"XX\"\n")
+	var e *config.Error
+	if !errors.As(err, &e) || len(e.Problems) != 2 {
+		t.Fatalf("got %v, want both problems", err)
+	}
+}
+
+func TestLoad_NoFile(t *testing.T) {
+	_, err := config.Load("/nonexistent/calljournal.toml", env(nil))
+	var e *config.Error
+	if !errors.As(err, &e) || !strings.Contains(err.Error(), "--config") {
+		t.Fatalf("got %v", err)
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add(minimal)
+	f.Add(contract)
+	f.Add("[[pbx]]\nname = {a = [1, {b = 2}]}\n[a.b.c]\nd.e = 1\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		c, err := config.Parse("calljournal.toml", []byte(text), env(nil))
+		if (c == nil) == (err == nil) {
+			t.Fatalf("config %v, error %v", c, err)
+		}
+	})
+}

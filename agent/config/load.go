@@ -1,0 +1,139 @@
+package config
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/pelletier/go-toml/v2"
+)
+
+// Env is what a configuration takes from its surroundings.
+type Env struct {
+	Getenv   func(string) string
+	Hostname func() (string, error)
+}
+
+// OSEnv is the environment of this process.
+func OSEnv() Env { return Env{Getenv: os.Getenv, Hostname: os.Hostname} }
+
+// Problem is one thing wrong with a configuration. Line is 0 where nothing in
+// the file can be pointed at: something is missing.
+type Problem struct {
+	Line, Column int
+	Key          string
+	Text         string
+}
+
+// Error is everything that is wrong with one file.
+type Error struct {
+	File     string
+	Problems []Problem
+}
+
+// maxShown keeps a file of quite another kind from scrolling the reason away.
+const maxShown = 12
+
+func (e *Error) Error() string {
+	var b strings.Builder
+	for i, p := range e.Problems {
+		if i == maxShown {
+			fmt.Fprintf(&b, "\n%s: and %d more", e.File, len(e.Problems)-maxShown)
+			break
+		}
+		if i > 0 {
+			b.WriteByte('\n')
+		}
+		b.WriteString(e.File)
+		if p.Line > 0 {
+			fmt.Fprintf(&b, ":%d:%d", p.Line, p.Column)
+		}
+		b.WriteString(": ")
+		if p.Key != "" {
+			b.WriteString(p.Key + ": ")
+		}
+		b.WriteString(p.Text)
+	}
+	return b.String()
+}
+
+// maxFile is far above any configuration: ten thousand employees are 1 MB.
+const maxFile = 16 << 20
+
+// Load reads the file at path. What is wrong with its contents is an *Error.
+func Load(path string, env Env) (*Config, error) {
+	f, err := os.Open(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, &Error{path, []Problem{{Text: "there is no such file: give its place with --config, or copy the example calljournal.toml there"}}}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read configuration: %w", err)
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err != nil {
+		return nil, fmt.Errorf("read configuration: %w", err)
+	}
+	if len(b) > maxFile {
+		return nil, &Error{path, []Problem{{Text: "is larger than 16 MiB: that is no configuration"}}}
+	}
+	return Parse(path, b, env)
+}
+
+// Parse is Load of a file already read; path is for messages and for finding
+// secret files that are named relative to it.
+func Parse(path string, data []byte, env Env) (*Config, error) {
+	c := defaults(env)
+	c.Path = path
+	dec := toml.NewDecoder(bytes.NewReader(data)).DisallowUnknownFields()
+	if err := dec.Decode(&c); err != nil {
+		return nil, &Error{path, decodeProblems(err)}
+	}
+	v := validator{c: &c, env: env, dir: filepath.Dir(path), places: index(data)}
+	v.all()
+	if len(v.problems) > 0 {
+		return nil, &Error{path, v.problems}
+	}
+	return &c, nil
+}
+
+// decodeProblems turns what go-toml says into what an administrator can use.
+func decodeProblems(err error) []Problem {
+	var missing *toml.StrictMissingError
+	if errors.As(err, &missing) {
+		out := make([]Problem, 0, len(missing.Errors))
+		for i := range missing.Errors {
+			e := &missing.Errors[i]
+			line, column := e.Position()
+			out = append(out, Problem{line, column, strings.Join(e.Key(), "."), unknownKey(e.Key())})
+		}
+		return out
+	}
+	var e *toml.DecodeError
+	if errors.As(err, &e) {
+		line, column := e.Position()
+		return []Problem{{line, column, strings.Join(e.Key(), "."), typeText(e)}}
+	}
+	return []Problem{{Text: err.Error()}}
+}
+
+func typeText(e *toml.DecodeError) string {
+	text := strings.TrimPrefix(e.Error(), "toml: ")
+	if want := wanted(e.Key()); want != "" {
+		return "wrong type: want " + want + " (" + text + ")"
+	}
+	return text
+}
+
+// Redacted is the configuration in effect, as TOML, with every secret hidden.
+func (c *Config) Redacted() string {
+	b, err := toml.Marshal(c)
+	if err != nil {
+		return "configuration cannot be shown: " + err.Error()
+	}
+	return string(b)
+}

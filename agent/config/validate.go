@@ -1,0 +1,428 @@
+package config
+
+import (
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"path"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/nyaruka/phonenumbers"
+	"github.com/pelletier/go-toml/v2/unstable"
+)
+
+// validator walks a decoded Config once, completes it and gathers what is wrong.
+type validator struct {
+	c        *Config
+	env      Env
+	dir      string // of the file
+	places   map[string]place
+	problems []Problem
+}
+
+func (v *validator) all() {
+	v.texts(reflect.ValueOf(v.c).Elem(), "")
+	v.agent()
+	v.pbxs()
+	v.http()
+	v.forwards()
+	v.rules()
+	v.people()
+	v.tariffs()
+	v.own()
+}
+
+// wrong notes a problem at key, or at the nearest table above that is written.
+func (v *validator) wrong(key, format string, args ...any) {
+	p := Problem{Key: key, Text: fmt.Sprintf(format, args...)}
+	for at := key; at != ""; {
+		if pl, ok := v.places[at]; ok {
+			p.Line, p.Column = pl.line, pl.column
+			break
+		}
+		cut := strings.LastIndexAny(at, ".[")
+		if cut < 0 {
+			break
+		}
+		at = at[:cut]
+	}
+	v.problems = append(v.problems, p)
+}
+
+func (v *validator) warn(format string, args ...any) {
+	v.c.Warnings = append(v.c.Warnings, fmt.Sprintf(format, args...))
+}
+
+// texts sees to what holds for every value: no control characters in texts (a
+// line end in a username would be a header of its own on the wire), no absurd
+// lengths, and quotes around secrets and durations.
+func (v *validator) texts(t reflect.Value, at string) {
+	for i := range t.NumField() {
+		f := t.Type().Field(i)
+		key := f.Tag.Get("toml")
+		if !f.IsExported() || key == "-" {
+			continue
+		}
+		here := join(at, key)
+		switch val := t.Field(i); x := val.Interface().(type) {
+		case string:
+			v.text(here, x)
+		case []string:
+			for n, s := range x {
+				v.text(fmt.Sprintf("%s[%d]", here, n), s)
+			}
+		case Secret:
+			if k, ok := v.places[here]; ok && k.kind != unstable.String {
+				v.wrong(here, `wrong type: want a text in quotes: %s = "..."`, key)
+			}
+		case Duration:
+			v.duration(here, x)
+		default:
+			switch val.Kind() {
+			case reflect.Struct:
+				v.texts(val, here)
+			case reflect.Slice:
+				// go-toml takes [pbx] for the only element of a list.
+				if v.places[here].kind == unstable.Table {
+					v.wrong(here, "write [[%s]], with two brackets: there can be several", here)
+				}
+				for n := range val.Len() {
+					v.texts(val.Index(n), fmt.Sprintf("%s[%d]", here, n))
+				}
+			}
+		}
+	}
+}
+
+func (v *validator) text(key, s string) {
+	switch {
+	case len(s) > 4096:
+		v.wrong(key, "is longer than 4096 bytes")
+	case strings.ContainsFunc(s, unicode.IsControl):
+		v.wrong(key, "holds a control character (a line end, a tab, a zero byte)")
+	}
+}
+
+func (v *validator) duration(key string, d Duration) {
+	switch {
+	case d.bad != "" || v.places[key].kind != unstable.Invalid && v.places[key].kind != unstable.String:
+		v.wrong(key, `want a length of time in quotes, as "30s", "5m" or "24h"`)
+	case d.Duration < 0:
+		v.wrong(key, "a length of time cannot be below zero")
+	}
+}
+
+var (
+	goodName  = regexp.MustCompile(`^[\p{L}\p{N}][\p{L}\p{N}._-]{0,63}$`)
+	decimal   = regexp.MustCompile(`^\d{1,9}(\.\d{1,6})?$`)
+	currency  = regexp.MustCompile(`^[A-Z]{3}$`)
+	digits    = regexp.MustCompile(`^\d{1,15}$`)
+	logLevels = []string{"debug", "info", "warn", "error"}
+)
+
+// name checks what ends up in ids, addresses and metrics.
+func (v *validator) name(key, name string) {
+	switch {
+	case name == "":
+		v.wrong(key, "is missing")
+	case !goodName.MatchString(name):
+		v.wrong(key, "%q: want up to 64 letters, digits, dots, dashes and underscores, beginning with a letter or digit", name)
+	}
+}
+
+// oneOf checks a word against the few that are known.
+func (v *validator) oneOf(key, word string, known ...string) bool {
+	if slices.Contains(known, word) {
+		return true
+	}
+	if word == "" {
+		v.wrong(key, "is missing: want %s", strings.Join(known, ", "))
+		return false
+	}
+	near, _ := nearest(word, known)
+	v.wrong(key, "%q is not known: want %s; did you mean %q?", word, strings.Join(known, ", "), near)
+	return false
+}
+
+// unique refuses the second of two; it tells where the first one stands.
+func (v *validator) unique(seen map[string]string, key, name string) {
+	if name == "" {
+		return
+	}
+	if first, ok := seen[name]; ok {
+		v.wrong(key, "%q is there twice: line %d has it too", name, v.places[first].line)
+		return
+	}
+	seen[name] = key
+}
+
+func (v *validator) agent() {
+	a := &v.c.Agent
+	if a.Name == "" {
+		host, err := v.env.Hostname()
+		if err != nil || host == "" {
+			host = "calljournal"
+		}
+		a.Name = host
+	}
+	v.name("agent.name", a.Name)
+	for _, f := range []struct{ key, path string }{{"agent.data_dir", a.DataDir}, {"agent.socket", a.Socket}} {
+		if !filepath.IsAbs(f.path) {
+			v.wrong(f.key, "%q: want a path from the root, because a service has no folder of its own", f.path)
+		}
+	}
+	if len(a.Socket) > 100 {
+		v.wrong("agent.socket", "is longer than 100 bytes, which is what systems allow for a socket")
+	}
+	if a.Timezone != "" {
+		loc, err := time.LoadLocation(a.Timezone)
+		if err != nil {
+			v.wrong("agent.timezone", "%q is no time zone: want a name as Europe/Moscow", a.Timezone)
+		}
+		a.location = loc
+	}
+	v.oneOf("log.level", v.c.Log.Level, logLevels...)
+}
+
+func (v *validator) pbxs() {
+	if len(v.c.PBX) == 0 {
+		v.wrong("pbx", "there is none: add [[pbx]] with name, kind, address, username and secret_file")
+	}
+	names := map[string]string{}
+	for i := range v.c.PBX {
+		p, at := &v.c.PBX[i], fmt.Sprintf("pbx[%d].", i)
+		v.name(at+"name", p.Name)
+		v.unique(names, at+"name", p.Name)
+		v.oneOf(at+"kind", p.Kind, KindAsterisk, KindFreeSWITCH)
+		port := "5038"
+		if p.Kind == KindFreeSWITCH {
+			port = "8021"
+		}
+		v.address(at+"address", p.Address, port)
+		if p.Kind == KindAsterisk && p.Username == "" {
+			v.wrong(at+"username", "is missing: the name in [brackets] in the PBX's manager.conf")
+		}
+		v.secret(at+"secret", &p.Secret, p.SecretFile, true)
+		for n, pattern := range p.Trunks {
+			if _, err := path.Match(pattern, ""); err != nil || pattern == "" {
+				v.wrong(fmt.Sprintf("%strunks[%d]", at, n), "%q is no pattern: want something as PJSIP/trunk-*", pattern)
+			}
+		}
+		if p.Extensions == "" {
+			p.Extensions = DefaultExtensions
+		}
+		re, err := regexp.Compile(p.Extensions)
+		if err != nil {
+			v.wrong(at+"extensions", "%q is no regular expression: %v", p.Extensions, err)
+		}
+		p.extensions = re
+		for _, f := range []struct{ key, path string }{
+			{"cdr_file", p.CDRFile}, {"recordings_dir", p.RecordingsDir}, {"voicemail_dir", p.VoicemailDir}, {"fax_dir", p.FaxDir},
+		} {
+			if f.path != "" && !filepath.IsAbs(f.path) {
+				v.wrong(at+f.key, "%q: want a path from the root", f.path)
+			}
+		}
+	}
+}
+
+// address checks host:port; a PBX on this machine has a host too.
+func (v *validator) address(key, address, port string) {
+	if address == "" {
+		v.wrong(key, "is missing: want host:port, as 127.0.0.1:%s", port)
+		return
+	}
+	host, p, err := net.SplitHostPort(address)
+	if err != nil || host == "" {
+		v.wrong(key, "%q: want host:port, as 127.0.0.1:%s", address, port)
+		return
+	}
+	v.port(key, address, p, 1)
+}
+
+func (v *validator) port(key, address, port string, least int) {
+	if n, err := strconv.Atoi(port); err != nil || n < least || n > 65535 {
+		v.wrong(key, "%q: the port must be a number from %d to 65535", address, least)
+	}
+}
+
+// secret completes s from its file. Exactly one of the two may be given.
+func (v *validator) secret(key string, s *Secret, file string, required bool) {
+	_, inline := v.places[key]
+	switch {
+	case inline && file != "":
+		v.wrong(key, "both this and %s_file are there: keep one", key[strings.LastIndex(key, ".")+1:])
+		return
+	case !inline && file == "":
+		if required {
+			v.wrong(key, "is missing: want %s_file = \"...\", or %[1]s = \"...\"", key[strings.LastIndex(key, ".")+1:])
+		}
+		return
+	case file != "":
+		got, path, warning, err := readSecret(v.env, v.dir, file)
+		if err != nil {
+			v.wrong(key+"_file", "%v", err)
+			return
+		}
+		if warning != "" {
+			v.warn("%s", warning)
+		}
+		*s = got
+		if text := checkSecret(got); text != "" {
+			v.wrong(key+"_file", "%s %s", path, text)
+		}
+		return
+	}
+	if text := checkSecret(*s); text != "" {
+		v.wrong(key, "%s", text)
+	}
+}
+
+func (v *validator) http() {
+	h := &v.c.HTTP
+	if h.Listen != "" {
+		host, port, err := net.SplitHostPort(h.Listen)
+		if err != nil {
+			v.wrong("http.listen", "%q: want host:port, as 127.0.0.1:8420, or \"\" for none", h.Listen)
+		} else {
+			v.port("http.listen", h.Listen, port, 0)
+			if h.TLSCert == "" && !loopback(host) {
+				v.warn("http.listen %s can be reached from outside and is not encrypted: set tls_cert and tls_key, or listen on 127.0.0.1", h.Listen)
+			}
+		}
+		if len(h.Token) == 0 {
+			v.warn("there is no [[http.token]]: nobody can read the journal at %s", h.Listen)
+		}
+	}
+	if (h.TLSCert == "") != (h.TLSKey == "") {
+		v.wrong("http.tls_cert", "tls_cert and tls_key belong together: set both or none")
+	}
+	if h.ClientCA != "" && h.TLSCert == "" {
+		v.wrong("http.client_ca", "works only with tls_cert and tls_key")
+	}
+	for _, f := range []struct{ key, path string }{{"http.tls_cert", h.TLSCert}, {"http.tls_key", h.TLSKey}, {"http.client_ca", h.ClientCA}} {
+		if f.path == "" {
+			continue
+		}
+		if _, err := os.Stat(f.path); err != nil {
+			v.wrong(f.key, "%v", err)
+		}
+	}
+	names, tokens := map[string]string{}, map[string]string{}
+	for i := range h.Token {
+		t, at := &h.Token[i], fmt.Sprintf("http.token[%d].", i)
+		v.name(at+"name", t.Name)
+		v.unique(names, at+"name", t.Name)
+		v.oneOf(at+"scope", t.Scope, ScopeSync, ScopeJournal, ScopeAdmin)
+		v.secret(at+"token", &t.Token, t.TokenFile, true)
+		if t.Token.IsZero() {
+			continue
+		}
+		if first, ok := tokens[t.Token.Reveal()]; ok {
+			v.wrong(at+"token", "is the same as that of %q: every token must be its own", first)
+		}
+		tokens[t.Token.Reveal()] = t.Name
+		if len(t.Token.Reveal()) < 16 {
+			v.warn("http.token %q is shorter than 16 characters: it can be guessed; `calljournal token` makes a good one", t.Name)
+		}
+	}
+}
+
+func loopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+func (v *validator) forwards() {
+	names := map[string]string{}
+	for i := range v.c.Forward {
+		f, at := &v.c.Forward[i], fmt.Sprintf("forward[%d].", i)
+		v.name(at+"name", f.Name)
+		v.unique(names, at+"name", f.Name)
+		known := v.oneOf(at+"kind", f.Kind, "webhook", "nats", "file")
+		if f.URL == "" {
+			v.wrong(at+"url", "is missing")
+		} else if u, err := url.Parse(f.URL); err != nil || u.Scheme == "" {
+			v.wrong(at+"url", "is no address: want something as https://crm.example/hooks/calls")
+		} else if u.User != nil {
+			v.wrong(at+"url", "holds a user name: addresses are logged, so put it into secret_file")
+		} else if want := map[string][]string{"webhook": {"https", "http"}, "nats": {"nats", "tls"}, "file": {"file"}}[f.Kind]; known && !slices.Contains(want, u.Scheme) {
+			v.wrong(at+"url", "%s:// does not go with kind %q: want %s://", u.Scheme, f.Kind, strings.Join(want, ":// or "))
+		}
+		v.secret(at+"secret", &f.Secret, f.SecretFile, false)
+	}
+}
+
+func (v *validator) rules() {
+	r := v.c.Rules
+	if r.Country != "" && !phonenumbers.GetSupportedRegions()[r.Country] {
+		v.wrong("rules.country", "%q is no country: want two capital letters, as RU", r.Country)
+	}
+	if r.UniqueDepthDays < 0 || r.UniqueDepthDays > 36500 {
+		v.wrong("rules.unique_depth_days", "%d: want days from 1 to 36500, or 0 for the whole journal", r.UniqueDepthDays)
+	}
+}
+
+func (v *validator) people() {
+	extensions := map[string]string{}
+	for i, e := range v.c.Employee {
+		at := fmt.Sprintf("employee[%d].", i)
+		if e.Extension == "" {
+			v.wrong(at+"extension", "is missing")
+		}
+		if e.Name == "" {
+			v.wrong(at+"name", "is missing")
+		}
+		v.unique(extensions, at+"extension", e.Extension)
+	}
+	numbers := map[string]string{}
+	for i, l := range v.c.Line {
+		at := fmt.Sprintf("line[%d].", i)
+		if l.Number == "" {
+			v.wrong(at+"number", "is missing")
+		}
+		v.unique(numbers, at+"number", l.Number)
+	}
+}
+
+func (v *validator) tariffs() {
+	prefixes := map[string]string{}
+	for i := range v.c.Tariff {
+		t, at := &v.c.Tariff[i], fmt.Sprintf("tariff[%d].", i)
+		if !digits.MatchString(t.Prefix) {
+			v.wrong(at+"prefix", "%q: want the first digits of a number with its country code, as 79", t.Prefix)
+		}
+		v.unique(prefixes, at+"prefix", t.Prefix)
+		if !decimal.MatchString(t.PerMinute) {
+			v.wrong(at+"per_minute", `%q: want a price in quotes, as "1.80"`, t.PerMinute)
+		}
+		if !currency.MatchString(t.Currency) {
+			v.wrong(at+"currency", "%q: want three capital letters, as RUB", t.Currency)
+		}
+		if _, ok := v.places[at+"step"]; !ok {
+			t.Step.Duration = time.Minute
+		} else if t.Step.Duration == 0 && t.Step.bad == "" {
+			v.wrong(at+"step", "cannot be zero")
+		}
+	}
+}
+
+// own warns of a configuration that holds secrets and that everybody can read.
+func (v *validator) own() {
+	inline := false
+	for key, p := range v.places {
+		last := key[strings.LastIndex(key, ".")+1:]
+		inline = inline || (last == "secret" || last == "token") && p.kind == unstable.String
+	}
+	if st, err := os.Stat(v.c.Path); inline && err == nil && os.PathSeparator == '/' && st.Mode().Perm()&0o007 != 0 {
+		v.warn("%s holds secrets and can be read by everybody: chmod o-rwx it, or use secret_file", v.c.Path)
+	}
+}
