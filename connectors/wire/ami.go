@@ -1,0 +1,443 @@
+package wire
+
+import (
+	"bytes"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+)
+
+// Names that the AMI framer puts into the stream. See the package's text.
+const (
+	AMISeen   = "CJ-Seen"
+	AMIGap    = "CJ-Gap"
+	AMIFrom   = "CJ-From"
+	AMITo     = "CJ-To"
+	AMICount  = "CJ-Count"
+	AMIReason = "CJ-Reason"
+	AMIEnd    = "CJ-End"
+
+	reservedPrefix = "CJ-"
+)
+
+// amiAlways are the headers that identify and order a message: kept of every
+// event that goes on.
+var amiAlways = []string{"ActionID", "Timestamp", "EventList", "ListItems"}
+
+// AMI is the Framer of Asterisk's manager interface: lines of "Name: value",
+// ended by LF or CR LF, up to an empty line.
+//
+// Most of the stream is decided by a message's first line, the event's name:
+// what no rule needs is then only looked through for its end.
+type AMI struct {
+	needs map[string]*amiNeed // by lower-cased event name; nil: keep everything
+	count *Counters
+	seen  int64
+
+	part []byte // the beginning of a line whose end has not come yet
+	long bool   // that line is longer than MaxLine; the rest of it is cut
+
+	state   amiState
+	need    *amiNeed          // of the event in hand; nil keeps every header
+	out     []byte            // the message in hand as it goes on
+	head    []byte            // lines that came before the one that says what it is
+	size    int               // bytes of the message in hand
+	headers int               // its lines
+	full    bool              // it has reached a limit; the rest of it is cut
+	times   []int             // how often each needed header has come
+	others  map[string]int    // the same by lower-cased name where all are kept
+	unmet   int               // conditions whose header has not come yet
+	lower   [amiNameMost]byte // an event's name while it is looked up
+}
+
+const amiNameMost = 64 // longer than any event's name
+
+type amiState uint8
+
+const (
+	amiBetween  amiState = iota // nothing of a message yet
+	amiUnknown                  // lines, but neither Event nor Response
+	amiKeeping                  //
+	amiSkipping                 // no rule needs it
+)
+
+// amiNeed is an EventNeed made ready for looking names up without allocating.
+type amiNeed struct {
+	headers    []amiHeader
+	byLength   [amiNameMost][]int // indexes of headers
+	conditions int
+}
+
+type amiHeader struct {
+	name string
+	only []string
+	pass bool // goes on; false if it is there for its condition alone
+}
+
+// NewAMI gives the framer for one session. With nil for needed every message and
+// every header goes on.
+func NewAMI(needed Needed, count *Counters) *AMI {
+	f := &AMI{count: count}
+	if needed == nil {
+		return f
+	}
+	f.needs = make(map[string]*amiNeed, len(needed))
+	for event, need := range needed {
+		f.needs[strings.ToLower(event)] = newAMINeed(need)
+	}
+	return f
+}
+
+func newAMINeed(need EventNeed) *amiNeed {
+	n := &amiNeed{conditions: len(need.Only)}
+	add := func(name string, only []string, pass bool) {
+		if len(name) == 0 || len(name) >= amiNameMost {
+			return
+		}
+		for _, i := range n.byLength[len(name)] {
+			if strings.EqualFold(n.headers[i].name, name) {
+				n.headers[i].only = append(n.headers[i].only, only...)
+				return
+			}
+		}
+		n.byLength[len(name)] = append(n.byLength[len(name)], len(n.headers))
+		n.headers = append(n.headers, amiHeader{name, slices.Clone(only), pass})
+	}
+	for _, name := range amiAlways {
+		add(name, nil, true)
+	}
+	for _, name := range need.Headers {
+		add(name, nil, true)
+	}
+	for name, values := range need.Only {
+		add(name, values, false)
+	}
+	return n
+}
+
+// Feed implements Framer.
+func (f *AMI) Feed(p []byte, seen int64, out func(msg []byte)) {
+	f.seen = seen
+	for {
+		i := bytes.IndexByte(p, '\n')
+		if i < 0 {
+			f.hold(p)
+			return
+		}
+		line := p[:i]
+		p = p[i+1:]
+		if len(f.part) > 0 {
+			f.hold(line)
+			line = f.part
+		}
+		if n := len(line); n > 0 && line[n-1] == '\r' {
+			line = line[:n-1]
+		}
+		switch {
+		case len(line) == 0:
+			f.finish(out)
+		case f.state != amiSkipping && !f.full:
+			f.line(line)
+		}
+		f.part, f.long = f.part[:0], false
+	}
+}
+
+// hold keeps the beginning of a line, up to one byte more than a line may have:
+// the CR of its end.
+func (f *AMI) hold(p []byte) {
+	room := MaxLine + 1 - len(f.part)
+	if len(p) > room {
+		p = p[:room]
+		f.long = true
+	}
+	f.part = append(f.part, p...)
+}
+
+// line takes in one line that is neither empty nor to be skipped.
+func (f *AMI) line(b []byte) {
+	if f.long || len(b) > MaxLine {
+		f.count.Bad(LineTooLong)
+		b = trimRune(b[:min(len(b), MaxLine)])
+	}
+	f.size += len(b) + 2
+	f.headers++
+	if f.size > MaxMessage || f.headers > MaxHeaders {
+		f.cut()
+		return
+	}
+	colon := bytes.IndexByte(b, ':')
+	name := bytes.TrimRight(b[:max(colon, 0)], " ")
+	if len(name) == 0 {
+		f.count.Bad(NoColon)
+		return
+	}
+	value := bytes.TrimLeft(b[colon+1:], " \t")
+	switch {
+	case f.state == amiKeeping:
+		f.header(name, value)
+	case foldEqual(name, "Event"):
+		f.begin(name, value, f.wanted(value))
+	case foldEqual(name, "Response"):
+		f.begin(name, value, true)
+	default:
+		f.state = amiUnknown
+		f.head = append(append(f.head, b...), '\n')
+	}
+}
+
+func (f *AMI) cut() {
+	f.full = true
+	if f.headers > MaxHeaders {
+		f.count.Bad(TooManyHeaders)
+	} else {
+		f.count.Bad(MessageTooLong)
+	}
+}
+
+// wanted looks up what is needed of an event.
+func (f *AMI) wanted(event []byte) bool {
+	if reserved(event) {
+		f.count.Bad(ReservedName)
+		return false
+	}
+	if f.needs == nil {
+		return true
+	}
+	if len(event) > len(f.lower) {
+		return false
+	}
+	lower := f.lower[:len(event)]
+	for i, c := range event {
+		if 'A' <= c && c <= 'Z' {
+			c += 'a' - 'A'
+		}
+		lower[i] = c
+	}
+	f.need = f.needs[string(lower)]
+	return f.need != nil
+}
+
+// begin decides about the message in hand, then catches up on what came of it
+// before the line that says what it is.
+func (f *AMI) begin(name, value []byte, wanted bool) {
+	if !wanted {
+		f.state = amiSkipping
+		return
+	}
+	f.state = amiKeeping
+	f.write(canonical(name), 1, value)
+	if f.need != nil {
+		f.unmet = f.need.conditions
+		f.times = append(f.times[:0], make([]int, len(f.need.headers))...)
+	} else {
+		f.others = map[string]int{strings.ToLower(string(name)): 1}
+	}
+	head := f.head
+	for len(head) > 0 && f.state == amiKeeping {
+		line, rest, _ := bytes.Cut(head, []byte("\n"))
+		head = rest
+		colon := bytes.IndexByte(line, ':')
+		f.header(bytes.TrimRight(line[:colon], " "), bytes.TrimLeft(line[colon+1:], " \t"))
+	}
+}
+
+func canonical(name []byte) string {
+	if len(name) == len("Event") {
+		return "Event"
+	}
+	return "Response"
+}
+
+// header takes one header of a message that goes on.
+func (f *AMI) header(name, value []byte) {
+	if f.need == nil {
+		f.any(name, value)
+		return
+	}
+	if len(name) >= amiNameMost {
+		return
+	}
+	for _, i := range f.need.byLength[len(name)] {
+		h := &f.need.headers[i]
+		if !foldEqual(name, h.name) {
+			continue
+		}
+		f.times[i]++
+		if h.only != nil && f.times[i] == 1 {
+			if !slices.ContainsFunc(h.only, func(v string) bool { return foldEqual(value, v) }) {
+				f.state = amiSkipping
+				return
+			}
+			f.unmet--
+		}
+		if h.pass {
+			f.write(h.name, f.times[i], value)
+		}
+		return
+	}
+	if reserved(name) {
+		f.count.Bad(ReservedName)
+	}
+}
+
+// any takes a header of a message whose headers all go on: an answer.
+func (f *AMI) any(name, value []byte) {
+	if reserved(name) || bytes.IndexByte(name, '#') >= 0 {
+		f.count.Bad(ReservedName)
+		return
+	}
+	clean, _ := appendClean(nil, name, MaxLine/2)
+	key := strings.ToLower(string(clean))
+	f.others[key]++
+	f.write(string(clean), f.others[key], value)
+}
+
+// write appends one header: the n-th of its name. The whole line stays within
+// MaxLine also after unreadable bytes have grown into U+FFFD.
+func (f *AMI) write(name string, n int, value []byte) {
+	from := len(f.out)
+	f.out = append(f.out, name...)
+	if n > 1 {
+		f.out = append(f.out, '#')
+		f.out = strconv.AppendInt(f.out, int64(n), 10)
+	}
+	f.out = append(f.out, ": "...)
+	room := MaxLine - (len(f.out) - from)
+	var bad string
+	if f.out, bad = appendClean(f.out, value, room); bad != "" {
+		f.count.Bad(bad)
+	}
+	f.out = append(f.out, "\r\n"...)
+	if len(f.out) > MaxMessage {
+		f.out = f.out[:from]
+		f.full = true
+		f.count.Bad(MessageTooLong)
+	}
+}
+
+// finish ends the message in hand at an empty line.
+func (f *AMI) finish(out func(msg []byte)) {
+	switch f.state {
+	case amiBetween:
+		if f.headers > 0 {
+			f.count.Messages.Add(1)
+			f.count.Bad(Headless)
+		}
+	case amiUnknown:
+		f.count.Messages.Add(1)
+		f.count.Bad(Headless)
+	case amiSkipping:
+		f.count.Messages.Add(1)
+		f.count.Thinned.Add(1)
+	case amiKeeping:
+		f.count.Messages.Add(1)
+		if f.unmet > 0 {
+			f.count.Thinned.Add(1)
+			break
+		}
+		f.out = append(f.out, AMISeen+": "...)
+		f.out = strconv.AppendInt(f.out, f.seen, 10)
+		f.out = append(f.out, "\r\n\r\n"...)
+		out(f.out)
+	}
+	f.state, f.need, f.out, f.head = amiBetween, nil, f.out[:0], f.head[:0]
+	f.size, f.headers, f.full, f.others, f.unmet = 0, 0, false, nil, 0
+}
+
+// Gap implements Framer.
+func (f *AMI) Gap(dst []byte, g Gap) []byte {
+	dst = append(dst, "Event: "+AMIGap+"\r\n"+AMIFrom+": "...)
+	dst = strconv.AppendInt(dst, g.From, 10)
+	dst = append(dst, "\r\n"+AMITo+": "...)
+	dst = strconv.AppendInt(dst, g.To, 10)
+	dst = append(dst, "\r\n"+AMICount+": "...)
+	dst = strconv.AppendUint(dst, g.Count, 10)
+	dst = append(dst, "\r\n"+AMIReason+": "+g.Reason+"\r\n"+AMISeen+": "...)
+	dst = strconv.AppendInt(dst, g.To, 10)
+	return append(dst, "\r\n\r\n"...)
+}
+
+// End implements Framer.
+func (f *AMI) End(dst []byte) []byte {
+	if f.headers > 0 || f.state != amiBetween || len(f.part) > 0 {
+		f.count.Bad(Unfinished)
+	}
+	return append(dst, "Event: "+AMIEnd+"\r\n\r\n"...)
+}
+
+// foldEqual compares without regard to ASCII case.
+func foldEqual(b []byte, s string) bool {
+	if len(b) != len(s) {
+		return false
+	}
+	for i, c := range b {
+		d := s[i]
+		if c == d {
+			continue
+		}
+		if c|0x20 != d|0x20 || c|0x20 < 'a' || 'z' < c|0x20 {
+			return false
+		}
+	}
+	return true
+}
+
+func reserved(name []byte) bool {
+	return len(name) >= len(reservedPrefix) && foldEqual(name[:len(reservedPrefix)], reservedPrefix)
+}
+
+// trimRune drops a rune at the end that was cut in the middle.
+func trimRune(b []byte) []byte {
+	for i := len(b) - 1; i >= 0 && i >= len(b)-utf8.UTFMax; i-- {
+		if utf8.RuneStart(b[i]) {
+			if !utf8.FullRune(b[i:]) {
+				return b[:i]
+			}
+			break
+		}
+	}
+	return b
+}
+
+// appendClean appends p as valid UTF-8 without control characters, at most most
+// bytes of it. It says what was wrong with p, if anything.
+func appendClean(dst, p []byte, most int) ([]byte, string) {
+	if printable(p) {
+		if len(p) > most {
+			return append(dst, p[:most]...), LineTooLong
+		}
+		return append(dst, p...), ""
+	}
+	bad := ""
+	for from := len(dst); len(p) > 0; {
+		r, n := utf8.DecodeRune(p)
+		switch {
+		case r == utf8.RuneError && n == 1:
+			bad = BadUTF8
+		case r == '\t':
+			r = ' '
+		case r < 0x20 || 0x7f <= r && r < 0xa0:
+			r = utf8.RuneError
+			if bad == "" {
+				bad = ControlChar
+			}
+		}
+		if len(dst)-from+utf8.RuneLen(r) > most {
+			return dst, LineTooLong
+		}
+		dst = utf8.AppendRune(dst, r)
+		p = p[n:]
+	}
+	return dst, bad
+}
+
+func printable(p []byte) bool {
+	for _, c := range p {
+		if c < 0x20 || c > 0x7e {
+			return false
+		}
+	}
+	return true
+}
