@@ -1,0 +1,131 @@
+package journal
+
+import (
+	"strings"
+
+	"calljournal/agent/call"
+
+	"github.com/nyaruka/phonenumbers"
+)
+
+// Employee is who sits at an extension.
+type Employee struct {
+	Extension, Name, Department string
+}
+
+// Line is a number of the company, and where its callers come from.
+type Line struct {
+	Number, Name, Source string
+}
+
+// Directory knows the company's employees and numbers. It never changes and may
+// be used by several goroutines at once.
+type Directory struct {
+	country   string
+	employees map[string]*Employee
+	lines     map[string]*Line // by E.164 if the number has one, else by its digits
+}
+
+// NewDirectory makes a Directory. country is the two letters by whose rules a
+// national number is read; with "" only numbers that begin with + have an E.164.
+func NewDirectory(country string, employees []Employee, lines []Line) *Directory {
+	d := &Directory{country: country, employees: map[string]*Employee{}, lines: map[string]*Line{}}
+	for _, e := range employees {
+		d.employees[e.Extension] = &e
+	}
+	for _, l := range lines {
+		d.lines[d.key(l.Number)] = &l
+	}
+	return d
+}
+
+// Enrich fills in what the company knows: employees and departments by their
+// extensions, the line's name and source, the numbers as E.164. Doing it again
+// changes nothing.
+func (d *Directory) Enrich(r *call.Record) {
+	d.party(&r.From)
+	d.party(&r.To)
+	for i := range r.Legs {
+		l := &r.Legs[i]
+		l.Employee, l.Department = d.employee(l.Extension)
+	}
+	d.line(r)
+}
+
+func (d *Directory) party(p *call.Party) {
+	p.Employee, p.Department = d.employee(p.Extension)
+	if p.Extension == nil && p.Number != nil {
+		p.E164 = d.E164(*p.Number)
+	}
+}
+
+func (d *Directory) employee(extension *string) (name, department *string) {
+	if extension == nil {
+		return nil, nil
+	}
+	e, ok := d.employees[*extension]
+	if !ok {
+		return nil, nil
+	}
+	return known(&e.Name), known(&e.Department)
+}
+
+// line names the line that the PBX said; where it did not say, an inbound call
+// asked for one of the company's numbers all the same.
+func (d *Directory) line(r *call.Record) {
+	if r.Line == nil {
+		if r.Direction != call.Inbound || r.To.Number == nil || d.lines[d.key(*r.To.Number)] == nil {
+			return
+		}
+		r.Line = &call.Line{Number: *r.To.Number}
+	}
+	r.Line.Name, r.Line.Source = nil, nil
+	if l := d.lines[d.key(r.Line.Number)]; l != nil {
+		r.Line.Name, r.Line.Source = known(&l.Name), known(&l.Source)
+	}
+}
+
+func known(s *string) *string {
+	if *s == "" {
+		return nil
+	}
+	return s
+}
+
+// key makes the ways in which one number is written equal.
+func (d *Directory) key(number string) string {
+	if e := d.E164(number); e != nil {
+		return *e
+	}
+	return strings.Map(func(r rune) rune {
+		if r >= '0' && r <= '9' {
+			return r
+		}
+		return -1
+	}, number)
+}
+
+// maxNumber is longer than any number that can be dialled: 15 digits with a
+// prefix and the usual punctuation.
+const maxNumber = 32
+
+// E164 is number as the whole world dials it, or nil if that is not certain:
+// an extension, a service number, a withheld or invented one.
+func (d *Directory) E164(number string) *string {
+	if len(number) < 5 || len(number) > maxNumber || strings.ContainsFunc(number, notOfANumber) {
+		return nil
+	}
+	if d.country == "" && number[0] != '+' {
+		return nil
+	}
+	n, err := phonenumbers.Parse(number, d.country)
+	if err != nil || !phonenumbers.IsValidNumber(n) {
+		return nil
+	}
+	e := phonenumbers.Format(n, phonenumbers.E164)
+	return &e
+}
+
+// notOfANumber refuses letters, which the library would read as keys of a
+// phone, and everything that is no punctuation of numbers.
+func notOfANumber(r rune) bool { return !strings.ContainsRune("0123456789+-() .", r) }
