@@ -53,6 +53,12 @@ const (
 	FaxEnded     // Number: station; Result, Pages, File
 	Originated   // Leg (may be empty), Number: the extension or client asked for, CallerName..., Result
 
+	// what the Tracker itself concludes, kept like facts
+	LegSeen     // a leg in a snapshot: as LegCreated; From: when it was made; Bridge, App, Queue: where it is
+	LegVanished // a leg is gone and its end was not seen; Data: why
+	Met         // Leg is in a conference with Peer, a leg of another call; Bridge, Channel, Endpoint, Number
+	MetLeft     // and no longer
+
 	// the link itself
 	LinkUp      // a new session begins; Data: what the PBX says of itself
 	LinkDown    // Data: why

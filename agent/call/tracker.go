@@ -1,6 +1,11 @@
 package call
 
-import "regexp"
+import (
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+)
 
 // Options is what a Tracker must know of its PBX.
 type Options struct {
@@ -12,22 +17,453 @@ type Options struct {
 	Extensions *regexp.Regexp
 }
 
+const (
+	// linger is how long a recorded call still takes facts in. What comes later
+	// (a mailbox's light, the answer to an Originate) makes a new revision.
+	linger = 15 * time.Second
+	// maxFacts bounds what one call may hold in memory. A conference of a day
+	// has a few thousand; what exceeds it is a doubt, not a loss of the call.
+	maxFacts = 20000
+)
+
 // Tracker turns the facts of one PBX into records. It has no clock, no I/O and
 // no goroutine: the same facts in give the same changes out. It is not safe
 // for use by several goroutines at once.
+//
+// It does little itself. It finds the call that a fact belongs to, keeps the
+// fact there, and when the last leg has ended asks conclude what the facts
+// mean. Its whole state is therefore the facts of the calls that are still
+// held, and giving these back (Restore) gives the state back.
 type Tracker struct {
 	opts Options
+
+	n     uint64             // number of the last fact kept
+	legs  map[LegID]*held    // every leg of every call held
+	links map[string]*held   // linked id, as given to a leg at its creation
+	rooms map[string]*room   // bridges of either kind, by id
+	in    map[LegID][]string // the bridges that a leg is in
+	calls map[*held]struct{}
+	ended []*held // recorded calls, oldest first, until their linger is over
+	blind Moment  // since when the link is down; zero while it is up
+	why   string  // and why
+
+	restoring bool
+	out       []Change
+}
+
+// held is a call that the Tracker still holds: the facts, and just enough beside
+// them to see its end.
+type held struct {
+	id      string
+	facts   []Event
+	live    map[LegID]bool // its legs; false once ended
+	up      int            // how many of them live
+	rev     uint64
+	record  *Record // as last published
+	endedAt Moment
+	trimmed bool
+}
+
+// room is a bridge with the legs in it.
+type room struct {
+	kind BridgeKind
+	legs []LegID
 }
 
 // New gives a Tracker that knows of no calls.
-func New(o Options) *Tracker { return &Tracker{opts: o} }
+func New(o Options) *Tracker {
+	if o.Extensions == nil {
+		o.Extensions = regexp.MustCompile(`^\d{2,5}$`)
+	}
+	return &Tracker{opts: o, legs: map[LegID]*held{}, links: map[string]*held{}, rooms: map[string]*room{}, in: map[LegID][]string{}, calls: map[*held]struct{}{}}
+}
 
 // Restore gives the Tracker back the facts that were kept for open calls, in
 // the order of their N, as the store has them. It must come before any Apply.
-func (t *Tracker) Restore(facts []Event) {}
+func (t *Tracker) Restore(facts []Event) {
+	t.restoring = true
+	for _, e := range facts {
+		t.n = e.N - 1
+		t.take(e)
+	}
+	t.restoring = false
+	t.out = nil
+}
 
 // Apply takes one fact in and says what follows from it.
-func (t *Tracker) Apply(e Event) []Change { return nil }
+func (t *Tracker) Apply(e Event) []Change {
+	t.out = nil
+	switch e.Kind {
+	case LinkUp:
+		t.linkUp(e)
+	case LinkDown:
+		t.linkDown(e)
+	case LinkGap:
+		t.gap(e.From, e.At, e.Data)
+		t.tellAll(e, LinkGap)
+	case PBXStarted:
+		t.vanish(e, DoubtPBXRestarted, func(LegID) bool { return true })
+	case Snapshot:
+		t.snapshot(e)
+	case Ticked:
+	case Unexplained:
+		t.anomaly(e, e.Data)
+	default:
+		t.take(e)
+	}
+	t.forget(e.Seen)
+	return t.out
+}
 
 // Live gives the calls in progress as they look at now, oldest first.
-func (t *Tracker) Live(now Moment) []Record { return nil }
+func (t *Tracker) Live(now Moment) []Record {
+	var out []Record
+	for c := range t.calls {
+		if c.up > 0 {
+			if r, _ := conclude(t.opts, c, now); r != nil {
+				out = append(out, *r)
+			}
+		}
+	}
+	slices.SortFunc(out, func(a, b Record) int {
+		if a.StartedAt != b.StartedAt {
+			return int(a.StartedAt - b.StartedAt)
+		}
+		return strings.Compare(a.ID, b.ID)
+	})
+	return out
+}
+
+// take finds the call of a fact about a leg, ties calls together where the fact
+// says that they are one, keeps the fact, and records the call when it is over.
+func (t *Tracker) take(e Event) {
+	c := t.callOf(e)
+	if c == nil {
+		t.anomaly(e, "a fact about no known leg")
+		return
+	}
+	for _, leg := range tied(e) {
+		if other := t.legs[leg]; other != nil {
+			c = t.merge(c, other)
+		} else if provesLife[e.Kind] {
+			t.adopt(c, leg)
+		}
+	}
+	c = t.enterRooms(c, &e)
+	t.keep(c, e)
+	switch e.Kind {
+	case LegEnded, LegVanished:
+		if c.live[e.Leg] {
+			c.live[e.Leg] = false
+			c.up--
+		}
+	case LegAlias:
+		t.legs[e.Peer] = c
+	}
+	if c.up == 0 {
+		t.record(c, e.Seen)
+	}
+}
+
+// callOf is the call a fact belongs to. A leg that is not known yet is taken in
+// by facts that prove that it lives; its call is that of its linked id as given
+// at creation, of the leg that made it, or a new one.
+func (t *Tracker) callOf(e Event) *held {
+	leg := e.Leg
+	if leg == "" {
+		leg = e.Peer
+	}
+	if leg == "" {
+		if r := t.rooms[e.Bridge]; r != nil && len(r.legs) > 0 {
+			return t.legs[r.legs[0]]
+		}
+		return nil
+	}
+	if c := t.legs[leg]; c != nil {
+		if e.Kind == LegCreated && e.Peer != "" && t.legs[e.Peer] != nil {
+			c = t.merge(c, t.legs[e.Peer])
+		}
+		return c
+	}
+	if !provesLife[e.Kind] && e.History == nil {
+		return nil
+	}
+	link, of := e.Link, e.Peer
+	if leg != e.Leg {
+		link, of = e.PeerLink, ""
+	}
+	c := t.legs[of]
+	if c == nil && link != "" {
+		if c = t.links[link]; c == nil {
+			c = t.legs[LegID(link)]
+		}
+	}
+	if c == nil {
+		id := string(leg)
+		if link != "" {
+			id = link // the first channel of the call, though it was never seen
+		}
+		c = &held{id: t.opts.PBX + ":" + id, live: map[LegID]bool{}}
+		t.calls[c] = struct{}{}
+	}
+	t.adopt(c, leg)
+	if link != "" && t.links[link] == nil {
+		t.links[link] = c
+	}
+	return c
+}
+
+// provesLife are the kinds of fact that only a living leg can cause. Others
+// arrive late, of legs that ended before the link was up, and prove nothing.
+var provesLife = map[Kind]bool{
+	LegCreated: true, LegSeen: true, LegRinging: true, LegProgress: true, LegAnswered: true, LegPaired: true,
+	Dialled: true, Joined: true, Held: true, Queued: true, Parked: true, Executed: true, QueueMember: true,
+	Transferred: true, PickedUp: true, Unparked: true,
+}
+
+// tied are the legs which the fact says to belong to one call.
+func tied(e Event) []LegID {
+	switch e.Kind {
+	case Dialled, LegPaired, PickedUp, Unparked, QueueMember, QueueOffered:
+		if e.Peer != "" {
+			return []LegID{e.Peer}
+		}
+	case Transferred:
+		x := e.Transfer
+		legs := []LegID{x.Transferer, x.Second, x.Transferee, x.Target}
+		return slices.DeleteFunc(legs, func(l LegID) bool { return l == "" })
+	}
+	return nil
+}
+
+func (t *Tracker) adopt(c *held, leg LegID) {
+	t.legs[leg] = c
+	c.live[leg] = true
+	c.up++
+}
+
+// merge makes one call of two; the older one, whose facts began first, stays.
+func (t *Tracker) merge(a, b *held) *held {
+	if a == b {
+		return a
+	}
+	if younger(a, b) {
+		a, b = b, a
+	}
+	a.facts = append(a.facts, b.facts...)
+	slices.SortStableFunc(a.facts, func(x, y Event) int { return int(int64(x.N) - int64(y.N)) })
+	for leg, up := range b.live {
+		a.live[leg] = up
+		if up {
+			a.up++
+		}
+	}
+	for leg := range b.live {
+		t.legs[leg] = a
+	}
+	for _, e := range b.facts {
+		for _, link := range []string{e.Link, e.PeerLink} {
+			if t.links[link] == b {
+				t.links[link] = a
+			}
+		}
+		if e.Kind == LegAlias {
+			t.legs[e.Peer] = a
+		}
+	}
+	if b.rev > 0 {
+		t.out = append(t.out, Change{Op: CallDeleted, ID: b.id, Into: a.id})
+	}
+	delete(t.calls, b)
+	t.ended = slices.DeleteFunc(t.ended, func(c *held) bool { return c == b })
+	return a
+}
+
+func younger(a, b *held) bool {
+	x, y := a.began(), b.began()
+	return x > y || x == y && a.id > b.id
+}
+
+// began is when the call's first leg was made.
+func (c *held) began() Moment {
+	first := Moment(0)
+	for _, e := range c.facts {
+		at := e.At
+		if e.Kind == LegSeen && e.From != 0 {
+			at = e.From
+		}
+		if first == 0 || at < first {
+			first = at
+		}
+	}
+	if first == 0 {
+		return 1<<63 - 1
+	}
+	return first
+}
+
+// enterRooms follows who is in which bridge. Legs in one ordinary bridge talk,
+// so their calls are one. In a conference each call stays its own, and is told
+// whom it met.
+func (t *Tracker) enterRooms(c *held, e *Event) *held {
+	switch e.Kind {
+	case Joined, LegSeen:
+		if e.Bridge == "" {
+			return c
+		}
+		r := t.rooms[e.Bridge]
+		if r == nil {
+			r = &room{kind: e.BridgeKind}
+			t.rooms[e.Bridge] = r
+		}
+		if slices.Contains(r.legs, e.Leg) {
+			return c
+		}
+		for _, leg := range r.legs {
+			other := t.legs[leg]
+			switch {
+			case other == nil || other == c:
+			case r.kind == BridgeTalk:
+				c = t.merge(c, other)
+			case r.kind == BridgeConference:
+				t.met(other, leg, Met, *e)
+				t.met(c, e.Leg, Met, t.identity(other, leg, e))
+			}
+		}
+		r.legs = append(r.legs, e.Leg)
+		t.in[e.Leg] = append(t.in[e.Leg], e.Bridge)
+	case Parted, LegEnded, LegVanished:
+		for _, id := range slices.Clone(t.in[e.Leg]) {
+			if e.Kind == Parted && id != e.Bridge {
+				continue
+			}
+			r := t.rooms[id]
+			r.legs = slices.DeleteFunc(r.legs, func(l LegID) bool { return l == e.Leg })
+			t.in[e.Leg] = slices.DeleteFunc(t.in[e.Leg], func(b string) bool { return b == id })
+			if r.kind == BridgeConference {
+				for _, leg := range r.legs {
+					if other := t.legs[leg]; other != nil && other != c {
+						t.met(other, leg, MetLeft, Event{Leg: e.Leg, Bridge: id, At: e.At, Seen: e.Seen})
+						t.met(c, e.Leg, MetLeft, Event{Leg: leg, Bridge: id, At: e.At, Seen: e.Seen})
+					}
+				}
+			}
+			if len(r.legs) == 0 {
+				delete(t.rooms, id)
+			}
+		}
+		if len(t.in[e.Leg]) == 0 {
+			delete(t.in, e.Leg)
+		}
+	case BridgeMerged:
+		if r := t.rooms[e.Bridge2]; r != nil && r.kind == BridgeTalk {
+			for _, leg := range r.legs {
+				if other := t.legs[leg]; other != nil {
+					c = t.merge(c, other)
+				}
+			}
+		}
+	}
+	return c
+}
+
+// met tells the call c that its leg met (or lost) another call's leg in a
+// conference. It is a fact of c's own: the other call may be forgotten first.
+func (t *Tracker) met(c *held, leg LegID, k Kind, who Event) {
+	if t.restoring {
+		return
+	}
+	t.n++
+	t.keepAs(c, Event{N: t.n, Session: who.Session, At: who.At, Seen: who.Seen, Kind: k, Leg: leg, Peer: who.Leg,
+		Bridge: who.Bridge, BridgeKind: BridgeConference, Channel: who.Channel, Endpoint: who.Endpoint, Number: who.Number, Local: who.Local})
+}
+
+// identity finds what is known of a leg, to tell another call whom it met.
+func (t *Tracker) identity(c *held, leg LegID, now *Event) Event {
+	who := Event{Leg: leg, Bridge: now.Bridge, At: now.At, Seen: now.Seen}
+	for _, e := range c.facts {
+		if e.Leg == leg && e.Channel != "" {
+			who.Channel, who.Endpoint, who.Number, who.Local = e.Channel, e.Endpoint, e.Number, e.Local
+			break
+		}
+	}
+	return who
+}
+
+func (t *Tracker) keep(c *held, e Event) {
+	t.n++
+	e.N = t.n
+	t.keepAs(c, e)
+}
+
+func (t *Tracker) keepAs(c *held, e Event) {
+	if len(c.facts) >= maxFacts && e.Kind != LegEnded && e.Kind != LegVanished && e.Kind != LegCreated {
+		c.trimmed = true
+		t.anomaly(e, "the call has too many facts")
+		return
+	}
+	c.facts = append(c.facts, e)
+	t.out = append(t.out, Change{Op: FactKept, Event: &e})
+}
+
+// record publishes the call if it says anything new.
+func (t *Tracker) record(c *held, now Moment) {
+	r, why := conclude(t.opts, c, 0)
+	if r == nil {
+		if c.endedAt == 0 {
+			c.endedAt = now
+			t.ended = append(t.ended, c)
+		}
+		return
+	}
+	r.Rev = c.rev
+	if c.record == nil || !sameRecord(c.record, r) {
+		c.rev++
+		r.Rev = c.rev
+		c.record = r
+		t.out = append(t.out, Change{Op: CallRecorded, ID: r.ID, Record: r, Reasons: why})
+	}
+	if c.endedAt == 0 {
+		c.endedAt = now
+		t.ended = append(t.ended, c)
+	}
+}
+
+// forget lets go of calls that were recorded long enough ago.
+func (t *Tracker) forget(now Moment) {
+	for len(t.ended) > 0 {
+		c := t.ended[0]
+		if c.up > 0 { // a leg came late: it is open again
+			c.endedAt = 0
+			t.ended = t.ended[1:]
+			continue
+		}
+		if now < c.endedAt.Add(linger) && now+Moment(time.Hour.Microseconds()) > c.endedAt {
+			return
+		}
+		t.ended = t.ended[1:]
+		delete(t.calls, c)
+		for leg := range c.live {
+			delete(t.legs, leg)
+		}
+		drop := make([]uint64, len(c.facts))
+		for i, e := range c.facts {
+			drop[i] = e.N
+			delete(t.legs, e.Leg)
+			if e.Link != "" && t.links[e.Link] == c {
+				delete(t.links, e.Link)
+			}
+			if e.PeerLink != "" && t.links[e.PeerLink] == c {
+				delete(t.links, e.PeerLink)
+			}
+			if e.Kind == LegAlias {
+				delete(t.legs, e.Peer)
+			}
+		}
+		t.out = append(t.out, Change{Op: FactsDropped, ID: c.id, Facts: drop})
+	}
+}
+
+func (t *Tracker) anomaly(e Event, why string) {
+	t.out = append(t.out, Change{Op: Anomaly, Event: &e, Why: why})
+}

@@ -1,0 +1,429 @@
+package call
+
+import (
+	"cmp"
+	"encoding/json"
+	"slices"
+	"time"
+)
+
+// conclude makes the record of a call from the facts that were kept for it. It
+// is a pure function of them. now is zero for a call that is over; else the
+// record is what a live view shows at that moment. Nil: nobody's phone and no
+// trunk took part, so there was no call.
+func conclude(o Options, c *held, now Moment) (*Record, []Reason) {
+	s := tell(o, c.facts, now)
+	v := s.view()
+	if v == nil {
+		return nil, nil
+	}
+	r := &Record{ID: c.id, Agent: o.Agent, PBX: o.PBX, PBXKind: o.PBXKind, Types: []string{}, Tags: []string{}}
+	s.parties(v, r)
+	s.times(v, r)
+	s.outcome(v, r)
+	r.Transfers = s.transfers(v)
+	r.Legs = s.legsOf(v, r)
+	s.media(v, r)
+	s.doubts(c, v, r)
+	for _, l := range s.order {
+		r.PBXIDs = append(r.PBXIDs, string(l.id))
+	}
+	return r, s.why
+}
+
+// view is a call from its caller's side: the second step.
+type view struct {
+	first      *leg // the first real leg: the call began with it
+	caller     *leg // the leg whose stay is the length of the call, in the end
+	turns      []turn
+	talks      []stretch
+	originated bool
+	inbound    bool   // first leads outside
+	tried      []*leg // real legs that were called, in order; of an originated call: all but the first
+	start, end Moment
+	endFact    string
+	answer     Moment // a person first spoke with the caller; zero: nobody did
+	winner     *leg   // that person's leg
+	rooms      []span // what the PBX did with the caller, beside talks
+}
+
+// span is a stretch of the caller's time with its meaning.
+type span struct {
+	kind     string
+	from, to Moment
+	party    string
+}
+
+func (s *story) view() *view {
+	v := &view{}
+	for _, l := range s.order {
+		if l.real() {
+			v.first = l
+			break
+		}
+	}
+	if v.first == nil {
+		return nil
+	}
+	v.start = s.order[0].created
+	v.originated = s.originated()
+	v.inbound = !v.originated && s.outside(v.first)
+	v.talks, v.turns = s.listen(v.first.id, s.lastMoment())
+	v.caller = s.legs[v.turns[len(v.turns)-1].leg]
+	s.passedOn(v)
+	s.ending(v)
+	v.talks = clip(v.talks, v.start, v.end)
+	for _, l := range s.order {
+		if l.real() && l != v.first && !s.consultation(l, v) {
+			v.tried = append(v.tried, l)
+		}
+	}
+	if len(v.talks) > 0 {
+		v.answer = v.talks[0].from
+		v.winner = s.legs[v.talks[0].with[0]]
+	}
+	v.rooms = s.rooms(v)
+	return v
+}
+
+// originated: the PBX made the first leg by itself, or says that a program
+// asked for it.
+func (s *story) originated() bool {
+	for _, e := range s.facts {
+		if e.Kind == Originated {
+			return true
+		}
+	}
+	first := s.order[0]
+	return first.madeByPBX && !first.calling
+}
+
+// lastMoment is when the last of the call's legs was gone, or now.
+func (s *story) lastMoment() Moment {
+	if s.now != 0 {
+		return s.now
+	}
+	last := Moment(0)
+	for _, l := range s.order {
+		latest(&last, l.ended)
+	}
+	return last
+}
+
+// ending finds when the caller left: the far end's word if there is one, else
+// the end of his channel. An originated call has two parties who were called;
+// it lasts as long as either stays connected with the other.
+func (s *story) ending(v *view) {
+	v.end = v.caller.over()
+	if v.end == 0 {
+		v.end = s.lastMoment()
+	}
+	if v.end < v.start {
+		v.end = v.start
+	}
+}
+
+// passedOn: the answer of the phone reached the caller, and one of them hung up
+// before the PBX had joined them: they were connected, however briefly.
+func (s *story) passedOn(v *view) {
+	if len(v.talks) > 0 || v.caller.answered == 0 {
+		return
+	}
+	for _, l := range s.order {
+		if !l.real() || l == v.caller || l.answered == 0 || l.calling || lost(l) {
+			continue
+		}
+		d := v.caller.answered.Sub(l.answered)
+		if d < 0 || d > time.Second {
+			continue
+		}
+		end := l.over()
+		if o := v.caller.over(); o != 0 && (end == 0 || o < end) {
+			end = o
+		}
+		s.because("status", "the phone's answer was passed on to the caller, though no bridge was made")
+		v.talks = []stretch{{from: v.caller.answered, to: max(end, v.caller.answered), with: []LegID{l.id}}}
+		return
+	}
+}
+
+// lost: another phone answered first, or the call was taken from this one.
+func lost(l *leg) bool {
+	return l.cause != nil && (l.cause.Q850 == 26 || l.cause.Text == "LOSE_RACE" || l.cause.Text == "PICKED_OFF")
+}
+
+// consultation: an employee of this call called somebody beside it.
+func (s *story) consultation(l *leg, v *view) bool {
+	for n := 0; l != nil && n < 10; n++ {
+		if l.calling && l != v.first {
+			return !s.picked(l)
+		}
+		l = s.legs[l.by]
+	}
+	return false
+}
+
+// picked: the leg came by itself to take this call, by pickup or from parking.
+func (s *story) picked(l *leg) bool {
+	for i := range s.facts {
+		e := &s.facts[i]
+		if e.Kind == PickedUp && e.Leg == l.id || e.Kind == Unparked && e.Peer == l.id {
+			return true
+		}
+	}
+	return false
+}
+
+func clip(in []stretch, from, to Moment) []stretch {
+	var out []stretch
+	for _, t := range in {
+		t.from, t.to = max(t.from, from), min(t.to, to)
+		if t.to > t.from || t.to == t.from && len(out) == 0 {
+			out = append(out, t)
+		}
+	}
+	return out
+}
+
+// ---- times
+
+func ms(from, to Moment) int64 { return int64(to.Ms()-from.Ms()) / 1000 }
+
+func ptr[T any](v T) *T { return &v }
+
+func text(v string) *string {
+	if v == "" {
+		return nil
+	}
+	return &v
+}
+
+func (s *story) times(v *view, r *Record) {
+	r.StartedAt, r.EndedAt = v.start.Ms(), v.end.Ms()
+	r.TotalMs = ptr(ms(v.start, v.end))
+	r.AnsweredAt = v.answer.Ms()
+	until := v.end
+	if v.answer != 0 {
+		until = v.answer
+	}
+	r.WaitMs = ptr(ms(v.start, until))
+	if !v.originated && v.first.answered != 0 && (v.answer == 0 || v.first.answered < v.answer-Moment(50*time.Millisecond/time.Microsecond)) {
+		r.PBXAnsweredAt = v.first.answered.Ms()
+	}
+	for _, l := range s.order {
+		if l.real() && !l.calling && l.ringing != 0 && l.ringing <= v.end {
+			earliest(&r.RingingAt, l.ringing.Ms())
+		}
+	}
+	var talk, hold, ivr, queue int64
+	for _, p := range s.timeline(v) {
+		r.Timeline = append(r.Timeline, Span{Kind: p.kind, From: p.from.Ms(), To: p.to.Ms(), Party: text(p.party)})
+		d := ms(p.from, p.to)
+		switch p.kind {
+		case "talk", "conference":
+			talk += d
+		case "hold":
+			talk, hold = talk+d, hold+d
+		case "ivr":
+			ivr += ms(p.from, min(p.to, max(until, p.from)))
+		case "queue":
+			queue += ms(p.from, min(p.to, max(until, p.from)))
+		}
+	}
+	r.TalkMs, r.HoldMs, r.IVRMs, r.QueueMs = &talk, &hold, &ivr, &queue
+	r.TotalWaitMs = ptr(*r.TotalMs - talk)
+	r.RingMs = s.ringing(v)
+}
+
+// ringing is ring_ms: of the phone that answered; else of all phones, each
+// moment counted once.
+func (s *story) ringing(v *view) *int64 {
+	if v.winner != nil {
+		w := v.winner
+		if v.originated && w.created < v.caller.created {
+			w = v.caller // the party called second
+		}
+		switch {
+		case v.talks[0].conference || w.calling:
+			return ptr(int64(0)) // met, or picked up: this phone did not ring
+		case w.ringing == 0 || w.ringing > v.answer:
+			return nil
+		}
+		return ptr(ms(w.ringing, max(w.ringing, min(v.answer, cmp.Or(w.answered, v.answer)))))
+	}
+	tried := v.tried
+	if len(tried) == 0 && v.originated {
+		tried = []*leg{v.first}
+	}
+	var rung []stretch
+	for _, l := range tried {
+		if l.ringing != 0 {
+			rung = append(rung, stretch{from: l.ringing, to: min(v.end, cmp.Or(l.stopped(), v.end))})
+		}
+	}
+	if len(rung) == 0 && len(tried) > 0 {
+		return nil
+	}
+	slices.SortFunc(rung, func(a, b stretch) int { return cmp.Compare(a.from, b.from) })
+	sum, end := int64(0), Moment(0)
+	for _, x := range rung {
+		if x.from = max(x.from, end); x.to > x.from {
+			sum += ms(x.from, x.to)
+			end = x.to
+		}
+	}
+	return &sum
+}
+
+// stopped is when a phone stopped ringing.
+func (l *leg) stopped() Moment {
+	if l.answered != 0 {
+		return l.answered
+	}
+	return l.over()
+}
+
+// rooms are the stretches in which the PBX itself had the caller, or in which
+// phones were called for him.
+func (s *story) rooms(v *view) []span {
+	var out []span
+	open := map[string]*span{}
+	begin := func(key, kind, party string, at Moment) {
+		if open[key] == nil {
+			open[key] = &span{kind: kind, from: at, party: party}
+		}
+	}
+	end := func(key string, at Moment) {
+		if p := open[key]; p != nil {
+			p.to = at
+			out = append(out, *p)
+			delete(open, key)
+		}
+	}
+	for i := range s.facts {
+		e := &s.facts[i]
+		l := string(e.Leg)
+		switch e.Kind {
+		case Queued:
+			begin("queue "+l+" "+e.Queue, "queue", e.Queue, e.At)
+		case LegSeen:
+			if e.Queue != "" {
+				begin("queue "+l+" "+e.Queue, "queue", e.Queue, e.At)
+			}
+			s.apps(e, begin, end)
+		case Unqueued:
+			end("queue "+l+" "+e.Queue, e.At)
+		case Parked:
+			begin("park "+l, "park", e.Number, e.At)
+		case Unparked, ParkEnded:
+			end("park "+l, e.At)
+		case Executed:
+			s.apps(e, begin, end)
+		case Joined:
+			if e.BridgeKind != BridgeHolding {
+				end("app "+l, e.At)
+				end("park "+l, e.At)
+			}
+		case Dialled:
+			end("app "+l, e.At)
+		case LegHungUp, LegEnded, LegVanished:
+			if x := s.legs[e.Leg]; e.Kind == LegHungUp && (x.refused || x.local) {
+				continue
+			}
+			for key := range open {
+				if key == "park "+l || key == "app "+l || len(key) > 6+len(l) && key[:6+len(l)+1] == "queue "+l+" " {
+					end(key, e.At)
+				}
+			}
+		}
+	}
+	for key := range open {
+		end(key, v.end)
+	}
+	for _, l := range s.order {
+		if !l.real() || l.calling {
+			continue
+		}
+		stop := cmp.Or(l.stopped(), v.end)
+		party := s.who(l)
+		if l.ringing != 0 {
+			out = append(out, span{"ring", l.ringing, stop, party})
+		}
+		if l != v.first || v.originated {
+			out = append(out, span{"call", l.created, stop, party})
+		}
+	}
+	slices.SortStableFunc(out, func(a, b span) int { return cmp.Compare(a.from, b.from) })
+	return out
+}
+
+func (s *story) apps(e *Event, begin func(key, kind, party string, at Moment), end func(string, Moment)) {
+	kind := map[AppKind]string{AppVoicemail: "voicemail", AppFax: "fax"}[e.App]
+	key := "app " + string(e.Leg)
+	if kind == "" {
+		if e.Kind == Executed {
+			end(key, e.At)
+		}
+		return
+	}
+	begin(key, kind, e.Data, e.At)
+}
+
+// rankOf says which of several meanings a moment has, the strongest first.
+var rankOf = map[string]int{"talk": 9, "conference": 9, "hold": 9, "park": 8, "voicemail": 7, "fax": 7, "queue": 6, "ring": 5, "call": 4, "ivr": 2, "wait": 1}
+
+// timeline tells the caller's time from start to end without a hole.
+func (s *story) timeline(v *view) []span {
+	all := append([]span{{kind: "wait", from: v.start, to: v.end}}, v.rooms...)
+	if v.first.answered != 0 && !v.originated {
+		all = append(all, span{kind: "ivr", from: v.first.answered, to: v.end})
+	}
+	for _, t := range v.talks {
+		kind := "talk"
+		if t.conference {
+			kind = "conference"
+		}
+		if t.held {
+			kind = "hold"
+		}
+		all = append(all, span{kind: kind, from: t.from, to: t.to, party: s.who(s.legs[t.with[len(t.with)-1]])})
+	}
+	var cuts []Moment
+	for i := range all {
+		all[i].from, all[i].to = max(all[i].from, v.start), min(all[i].to, v.end)
+		cuts = append(cuts, all[i].from, all[i].to)
+	}
+	slices.Sort(cuts)
+	cuts = slices.Compact(cuts)
+	var out []span
+	for i := 0; i+1 < len(cuts); i++ {
+		a, b := cuts[i], cuts[i+1]
+		best := span{}
+		for _, p := range all {
+			if p.from <= a && p.to >= b && rankOf[p.kind] > rankOf[best.kind] {
+				best = p
+			}
+		}
+		if best.kind == "call" {
+			best.kind, best.party = "wait", ""
+		}
+		if n := len(out); n > 0 && out[n-1].kind == best.kind && out[n-1].party == best.party {
+			out[n-1].to = b
+			continue
+		}
+		out = append(out, span{best.kind, a, b, best.party})
+	}
+	if len(out) == 0 {
+		out = append(out, span{"wait", v.start, v.end, ""})
+	}
+	return out
+}
+
+// sameRecord compares two records but for their revision.
+func sameRecord(a, b *Record) bool {
+	x, y := *a, *b
+	x.Rev, y.Rev = 0, 0
+	xs, err1 := json.Marshal(x)
+	ys, err2 := json.Marshal(y)
+	return err1 == nil && err2 == nil && string(xs) == string(ys)
+}

@@ -1,0 +1,324 @@
+package call
+
+import (
+	"slices"
+	"strings"
+	"time"
+)
+
+// ---- transfers
+
+// transfers lists how the call was moved on, in order.
+func (s *story) transfers(v *view) []Transfer {
+	var out []Transfer
+	add := func(x Transfer) { out = append(out, x) }
+	for i := range s.facts {
+		e := &s.facts[i]
+		switch e.Kind {
+		case Transferred:
+			if s.parkedNear(e.At) || e.At > v.end.Add(time.Second) {
+				continue
+			}
+			add(Transfer{Type: e.Transfer.Type, By: text(s.whoIs(e.Transfer.Transferer)), To: text(s.transferTarget(e)), At: e.At})
+		case Parked:
+			if e.Swap != "" {
+				continue
+			}
+			by := e.By
+			if l := s.legs[LegID(by)]; l != nil {
+				by = s.who(l)
+			}
+			add(Transfer{Type: TransferPark, By: text(by), To: text(e.Number), At: e.At})
+		case PickedUp:
+			add(Transfer{Type: TransferPickup, By: text(s.whoIs(e.Leg)), To: text(s.whoIs(e.Leg)), At: e.At})
+		case DialEnded:
+			if e.Number != "" {
+				add(Transfer{Type: TransferForward, By: text(s.whoIs(e.Peer)), To: text(e.Number), At: e.At})
+			}
+		case Dialled:
+			if x := s.redirected(e, v); x != nil {
+				add(*x)
+			}
+		}
+	}
+	slices.SortStableFunc(out, func(a, b Transfer) int { return int(a.At - b.At) })
+	for i := range out {
+		x := &out[i]
+		if x.Type != TransferPark {
+			next := v.end
+			if i+1 < len(out) {
+				next = out[i+1].At
+			}
+			x.Answered = ptr(s.takenUp(v, x, next))
+		}
+		x.At = x.At.Ms()
+	}
+	if out == nil {
+		out = []Transfer{}
+	}
+	return out
+}
+
+func (s *story) whoIs(id LegID) string {
+	if l := s.legs[id]; l != nil {
+		return s.who(l)
+	}
+	return ""
+}
+
+// takenUp: after the transfer, and before the next one, somebody else than who
+// made it was connected with the caller.
+func (s *story) takenUp(v *view, x *Transfer, next Moment) bool {
+	for _, t := range v.talks {
+		if t.to <= x.At || t.from >= next && next != v.end {
+			continue
+		}
+		for _, id := range t.with {
+			if x.By == nil || s.whoIs(id) != *x.By || x.Type == TransferPickup {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// parkedNear: Asterisk states a parking as a blind transfer too, before or
+// after it; within half a second they are one.
+func (s *story) parkedNear(at Moment) bool {
+	for i := range s.facts {
+		if e := &s.facts[i]; e.Kind == Parked && e.At.Sub(at).Abs() <= 500*time.Millisecond {
+			return true
+		}
+	}
+	return false
+}
+
+// transferTarget is to whom: as dialled by who made the transfer, else the
+// number reached.
+func (s *story) transferTarget(e *Event) string {
+	x := e.Transfer
+	if x.Type == TransferBlind {
+		return x.To
+	}
+	// The consultation is the younger of the transferer's two legs; what it
+	// dialled is the target.
+	a, b := s.legs[x.Transferer], s.legs[x.Second]
+	if a != nil && b != nil && a != b {
+		if b.created < a.created {
+			a, b = b, a
+		}
+		if b.calling && asDialled(b.dialled) != "" {
+			return b.dialled
+		}
+	}
+	if x.To != "" {
+		return x.To
+	}
+	return s.whoIs(x.Target)
+}
+
+// redirected: a program or the operator moved the caller. Asterisk states
+// nothing of it: the caller leaves the talk first, nobody's far end has left,
+// and then the PBX calls somebody by another extension.
+func (s *story) redirected(e *Event, v *view) *Transfer {
+	if e.Leg != v.caller.id || e.Dialled == "" {
+		return nil
+	}
+	var last *stretch
+	for i := range v.talks {
+		if v.talks[i].to <= e.At {
+			last = &v.talks[i]
+		}
+	}
+	if last == nil || e.At.Sub(last.to) > time.Second {
+		return nil
+	}
+	for _, id := range last.with {
+		if l := s.legs[id]; l.hungUp != 0 && l.hungUp <= e.At {
+			return nil
+		}
+	}
+	before := ""
+	for i := range s.facts {
+		f := &s.facts[i]
+		if f.Kind == Transferred && f.At >= last.to.Add(-time.Second) && f.At <= e.At {
+			return nil
+		}
+		if f.Kind == Dialled && f.Leg == e.Leg {
+			if f.N == e.N {
+				break
+			}
+			before = f.Dialled
+		}
+		if f.Kind == Parked || f.Kind == ParkEnded {
+			before = ""
+		}
+	}
+	if before == "" || before == e.Dialled {
+		return nil
+	}
+	return &Transfer{Type: TransferRedirect, To: text(e.Dialled), At: last.to}
+}
+
+// ---- legs
+
+func (s *story) legsOf(v *view, r *Record) []Leg {
+	out := []Leg{}
+	for _, l := range s.order {
+		if !l.real() {
+			continue
+		}
+		x := Leg{Channel: l.channel, Number: text(s.who(l)), StartedAt: l.created.Ms(), RingingAt: l.ringing.Ms(), AnsweredAt: l.answered.Ms(),
+			EndedAt: l.over().Ms(), Queue: text(l.queue), Cause: l.cause, Result: s.result(l, v)}
+		if ext := s.extension(l); ext != "" {
+			x.Extension = &ext
+		}
+		switch {
+		case l == v.first:
+			x.Role = RoleCaller
+		case s.consultation(l, v):
+			x.Role = RoleConsultation
+		case s.outside(l):
+			x.Role = RoleTrunk
+		default:
+			x.Role = RolePhone
+		}
+		if l.ringing != 0 {
+			if stop := l.stopped(); stop >= l.ringing {
+				x.RingMs = ptr(ms(l.ringing, stop))
+			}
+		}
+		talk := int64(0)
+		for _, t := range v.talks {
+			if slices.Contains(t.with, l.id) || l == v.first && v.turns[0].leg == l.id && t.from < turnedAt(v) {
+				talk += ms(t.from, t.to)
+			}
+		}
+		x.TalkMs = &talk
+		out = append(out, x)
+	}
+	return out
+}
+
+// turnedAt is until when the first leg stood for the caller.
+func turnedAt(v *view) Moment {
+	if len(v.turns) > 1 {
+		return v.turns[1].at
+	}
+	return v.end.Add(time.Microsecond)
+}
+
+// ---- recordings, mailbox, fax
+
+func (s *story) media(v *view, r *Record) {
+	r.Recordings = []Recording{}
+	open := map[LegID][]int{}
+	begun := map[LegID]int{}
+	for i := range s.facts {
+		e := &s.facts[i]
+		switch {
+		case e.Kind == RecordBegun:
+			// Asterisk says the name and the beginning in two events.
+			if n := len(open[e.Leg]); n > 0 && (e.Data == "name" || begun[e.Leg] == 0) {
+				x := &r.Recordings[open[e.Leg][n-1]]
+				if x.File == nil || e.File == "" {
+					if e.File != "" {
+						x.File = text(e.File)
+					}
+					begun[e.Leg]++
+					continue
+				}
+			}
+			open[e.Leg] = append(open[e.Leg], len(r.Recordings))
+			begun[e.Leg] = 0
+			if e.Data != "name" {
+				begun[e.Leg] = 1
+			}
+			r.Recordings = append(r.Recordings, Recording{File: text(e.File), StartedAt: e.At.Ms()})
+		case e.Kind == RecordEnded || e.Kind == LegEnded:
+			for _, n := range open[e.Leg] {
+				r.Recordings[n].DurationMs = ptr(ms(r.Recordings[n].StartedAt, e.At))
+			}
+			delete(open, e.Leg)
+		case e.Kind == Executed && e.App == AppVoicemail, e.Kind == MailboxLeft:
+			if r.Voicemail == nil {
+				r.Voicemail = &VoicemailEntry{}
+			}
+			box := e.Data
+			if e.Kind == MailboxLeft {
+				box = e.Number
+				if e.File != "" {
+					r.Voicemail.File = text(e.File)
+				}
+				if e.DurationMs != 0 {
+					r.Voicemail.DurationMs = ptr(e.DurationMs)
+				}
+			}
+			if box, _, _ = strings.Cut(box, "@"); box != "" && r.Voicemail.Mailbox == "" {
+				r.Voicemail.Mailbox = box
+			}
+		case e.Kind == FaxEnded || e.Kind == Executed && e.App == AppFax:
+			if r.Fax == nil {
+				r.Fax = &FaxEntry{Direction: "received"}
+			}
+			if strings.HasPrefix(e.Data, "send") {
+				r.Fax.Direction = "sent"
+			}
+			if e.Kind == FaxEnded {
+				if e.Number != "" {
+					r.Fax.Station = text(e.Number)
+				}
+				if e.Pages > 0 {
+					r.Fax.Pages = ptr(int64(e.Pages))
+				}
+				if e.Result != "" {
+					r.Fax.Result = text(strings.ToLower(e.Result))
+				}
+			}
+			if e.File != "" {
+				r.Fax.File = text(e.File)
+			}
+		}
+	}
+	if v.answer != 0 && r.Voicemail != nil && r.Voicemail.Mailbox == "" {
+		r.Voicemail = nil
+	}
+}
+
+// ---- what is not known
+
+func (s *story) doubts(c *held, v *view, r *Record) {
+	r.Quality, r.Doubts = QualityComplete, []string{}
+	doubt := func(d string) {
+		if !slices.Contains(r.Doubts, d) {
+			r.Doubts = append(r.Doubts, d)
+		}
+	}
+	if v.first.unseen {
+		doubt(DoubtStartUnseen)
+	}
+	for _, l := range s.order {
+		if l.unseen && l != v.first {
+			doubt(DoubtFactsLost)
+		}
+		if l.vanished != "" {
+			doubt(l.vanished)
+		}
+		if l.ended != 0 && l.created != 0 && l.ended < l.created {
+			doubt(DoubtClockStepped)
+		}
+	}
+	for i := range s.facts {
+		switch s.facts[i].Kind {
+		case LinkDown, LinkGap:
+			doubt(DoubtLinkLost)
+		}
+	}
+	if c.trimmed {
+		doubt(DoubtTooLong)
+	}
+	if len(r.Doubts) > 0 {
+		slices.Sort(r.Doubts)
+		r.Quality = QualityPartial
+	}
+}

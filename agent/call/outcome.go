@@ -1,0 +1,414 @@
+package call
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+	"time"
+)
+
+// ---- who called whom
+
+func (s *story) parties(v *view, r *Record) {
+	r.Origin = OriginDialled
+	if v.originated {
+		r.Origin = OriginOriginated
+		s.because("origin", "the PBX made the first channel itself")
+	}
+	r.Direction = s.direction(v)
+	var from, to *leg
+	toNumber := ""
+	switch {
+	case v.originated:
+		from, to = s.callbackParties(v)
+		if to != nil {
+			toNumber = s.who(to)
+		} else {
+			toNumber = s.askedFor(v)
+		}
+	default:
+		from, toNumber = v.first, asDialled(v.first.dialled)
+		for _, l := range v.tried {
+			if s.who(l) == toNumber {
+				to = l
+				break
+			}
+		}
+	}
+	if from != nil {
+		r.From = s.party(from)
+		if v.inbound {
+			r.From.Name = text(from.name)
+		}
+	}
+	r.To = Party{Number: text(toNumber)}
+	if to != nil {
+		r.To = s.party(to)
+		r.To.Number = text(toNumber)
+	}
+	if r.To.Extension == nil && r.Direction == Internal && s.opts.Extensions.MatchString(toNumber) {
+		r.To.Extension = text(toNumber)
+	}
+	for _, l := range s.order {
+		if l.real() && s.outside(l) {
+			r.Trunk = text(l.endpoint)
+			break
+		}
+	}
+	if v.inbound && toNumber != "" {
+		r.Line = &Line{Number: toNumber}
+	}
+	for _, l := range s.order {
+		if l.account != "" && (l == v.first || !l.real()) {
+			r.Account = text(l.account)
+			break
+		}
+	}
+	if r.Account == nil {
+		r.Account = text(v.first.account)
+	}
+}
+
+func (s *story) party(l *leg) Party {
+	p := Party{Number: text(s.who(l))}
+	if x := s.extension(l); x != "" {
+		p.Extension = text(x)
+	}
+	if l.name != "" {
+		p.Name = text(l.name)
+	}
+	return p
+}
+
+// asDialled: the extensions that only the dialplan knows are no numbers.
+func asDialled(exten string) string {
+	switch exten {
+	case "s", "h", "t", "i", "o", "a", "T", "e", "start", "failed":
+		return ""
+	}
+	return exten
+}
+
+// direction: where the first channel leads and where the ones that were called
+// for it lead. Whoever comes later, by a transfer or a forward, changes nothing.
+func (s *story) direction(v *view) string {
+	if v.inbound {
+		s.because("direction", "the first channel leads outside")
+		return Inbound
+	}
+	inside, outside := 0, 0
+	for _, l := range v.tried {
+		if v.answer != 0 && l.created > v.answer {
+			continue
+		}
+		if s.outside(l) {
+			outside++
+		} else {
+			inside++
+		}
+	}
+	if v.originated {
+		if s.outside(v.first) {
+			outside++
+		}
+		asked := s.askedFor(v)
+		if outside > 0 || inside == 0 && asked != "" && !s.opts.Extensions.MatchString(asked) {
+			return Outbound
+		}
+		return Internal
+	}
+	to := asDialled(v.first.dialled)
+	if outside > 0 && (inside == 0 || !s.opts.Extensions.MatchString(to)) {
+		s.because("direction", "an employee called, and a channel that leads outside was called for him")
+		return Outbound
+	}
+	if outside == 0 && inside == 0 && len(to) >= 7 && !strings.ContainsAny(to, "*#") {
+		s.because("direction", "an employee called, nothing was called for him, and the number is too long for an extension")
+		return Outbound
+	}
+	return Internal
+}
+
+// callbackParties are the employee and the one he was connected with, in
+// whichever order the PBX called them.
+func (s *story) callbackParties(v *view) (from, to *leg) {
+	from = v.first
+	for _, l := range v.tried {
+		if to == nil || v.winner == l {
+			to = l
+		}
+	}
+	if v.winner != nil && v.winner != from {
+		to = v.winner
+	}
+	if s.outside(from) && to != nil && !s.outside(to) {
+		from, to = to, from
+	} else if s.outside(from) && to == nil {
+		from, to = nil, from
+	}
+	return from, to
+}
+
+// askedFor is the number that the originated call was for, if the second party
+// was never called: what the answer to the Originate names, else the number
+// that the PBX showed to the employee.
+func (s *story) askedFor(v *view) string {
+	for _, e := range s.facts {
+		if e.Kind == Originated && asDialled(e.Dialled) != "" {
+			return e.Dialled
+		}
+	}
+	for _, l := range s.order {
+		if l.numbered != "" && l.numbered != s.extension(v.first) && !s.opts.Extensions.MatchString(l.numbered) {
+			return l.numbered
+		}
+	}
+	return ""
+}
+
+// ---- how it ended
+
+func (s *story) outcome(v *view, r *Record) {
+	r.Status, r.Cause = s.status(v)
+	r.Queues = []string{}
+	for _, p := range v.rooms {
+		if p.kind == "queue" && !slices.Contains(r.Queues, p.party) {
+			r.Queues = append(r.Queues, p.party)
+		}
+	}
+	if v.answer != 0 {
+		first, last := s.spokenWith(v)
+		r.AnsweredBy, r.LastTalkedBy = text(first), text(last)
+	}
+	if by := s.endedBy(v); by != "" {
+		r.EndedBy = &by
+	}
+	if r.Status == StatusAbandoned {
+		in := "ring"
+		switch line := s.timeline(v); line[len(line)-1].kind {
+		case "queue":
+			in = "queue"
+		case "ivr":
+			in = "ivr"
+		}
+		r.AbandonedIn = &in
+	}
+	if r.Direction == Inbound {
+		switch r.Status {
+		case StatusAbandoned, StatusNoAnswer, StatusBusy, StatusRejected, StatusFailed, StatusVoicemail:
+			r.Missed = true
+		}
+	}
+}
+
+// spokenWith names who spoke first and who spoke last. In a conference only
+// employees count.
+func (s *story) spokenWith(v *view) (first, last string) {
+	if v.originated && s.outside(v.first) {
+		if _, to := s.callbackParties(v); to != nil {
+			return s.who(to), s.who(to)
+		}
+	}
+	pick := func(t stretch) string {
+		for i := len(t.with) - 1; i >= 0; i-- {
+			l := s.legs[t.with[i]]
+			if !t.conference || s.extension(l) != "" {
+				return s.who(l)
+			}
+		}
+		return ""
+	}
+	for _, t := range v.talks {
+		if !t.conference {
+			if first == "" {
+				first = s.who(s.legs[t.with[0]])
+			}
+		} else if first == "" {
+			for _, l := range t.with {
+				if x := s.extension(s.legs[l]); x != "" {
+					first = x
+					break
+				}
+			}
+		}
+		if name := pick(t); name != "" {
+			last = name
+		}
+	}
+	return first, last
+}
+
+// endedBy: whose far end left first. If the PBX kept the caller after that, who
+// ended his stay.
+func (s *story) endedBy(v *view) string {
+	callerLeft := v.caller.hungUp
+	if v.caller.vanished != "" {
+		return ""
+	}
+	swapped := v.caller != v.first // the caller gave the call away: the outside party stands for it
+	caller, callee := "caller", "callee"
+	if swapped && s.outside(v.caller) && !v.inbound || v.originated && s.outside(v.caller) {
+		caller, callee = "callee", "caller"
+	}
+	if v.answer == 0 {
+		if callerLeft != 0 {
+			return caller
+		}
+		return "pbx"
+	}
+	last := v.talks[len(v.talks)-1]
+	calleeLeft := Moment(0)
+	for _, id := range last.with {
+		if l := s.legs[id]; l.hungUp != 0 && l.hungUp >= last.from {
+			latest(&calleeLeft, l.hungUp)
+		}
+	}
+	switch {
+	case calleeLeft != 0 && (callerLeft == 0 || calleeLeft < callerLeft):
+		kept := v.end.Sub(calleeLeft) > time.Second
+		if kept && callerLeft != 0 {
+			return caller
+		}
+		if kept {
+			return "pbx"
+		}
+		return callee
+	case callerLeft != 0:
+		return caller
+	}
+	return "pbx"
+}
+
+// merit orders the results of the phones that were tried: the best one counts.
+var merit = map[string]int{"answered": 6, "no_answer": 5, "busy": 4, "rejected": 3, "failed": 2}
+
+func (s *story) status(v *view) (string, *Cause) {
+	if v.answer != 0 {
+		s.because("status", "a person spoke with the caller")
+		return StatusAnswered, v.winner.cause
+	}
+	mailbox, fax, service, played := false, false, false, false
+	for _, e := range s.facts {
+		switch {
+		case e.Kind == MailboxLeft || e.Kind == Executed && e.App == AppVoicemail:
+			mailbox = true
+		case e.Kind == FaxEnded || e.Kind == Executed && e.App == AppFax:
+			fax = true
+		case e.Kind == Executed && (e.App == AppSpy || e.App == AppMailbox):
+			service = true
+		case e.Kind == Executed && e.App == AppPlayback:
+			played = true
+		}
+	}
+	switch {
+	case fax:
+		s.because("status", "a fax was received or sent")
+		return StatusFax, v.caller.cause
+	case mailbox:
+		s.because("status", "the caller got as far as a mailbox")
+		return StatusVoicemail, v.caller.cause
+	case service:
+		s.because("status", "the PBX itself served the caller")
+		return StatusSelfService, v.caller.cause
+	case v.caller.hungUp != 0 && !v.originated:
+		s.because("status", "the caller left before anyone answered")
+		return StatusAbandoned, v.caller.cause
+	}
+	tried := v.tried
+	if len(tried) == 0 && v.originated {
+		tried = []*leg{v.first}
+	}
+	best, cause := "", (*Cause)(nil)
+	for _, l := range tried {
+		res := s.result(l, v)
+		if res == "cancelled" || res == "answered_elsewhere" {
+			continue
+		}
+		if merit[res] > merit[best] {
+			best, cause = res, l.cause
+		}
+	}
+	queued := slices.ContainsFunc(v.rooms, func(p span) bool { return p.kind == "queue" })
+	switch {
+	case queued:
+		s.because("status", "the caller waited in a queue and the PBX gave up")
+		return StatusNoAnswer, cmp.Or(cause, v.caller.cause)
+	case best != "":
+		s.because("status", "the best result of the phones that were tried")
+		return best, cmp.Or(cause, v.caller.cause)
+	case len(tried) > 0:
+		return StatusNoAnswer, v.caller.cause
+	case v.first.answered != 0 || played:
+		s.because("status", "the PBX served the caller to the end; no phone was ever called")
+		return StatusSelfService, v.caller.cause
+	}
+	if c := v.caller.cause; c != nil {
+		switch {
+		case c.Q850 == 17 || c.SIP == 486:
+			return StatusBusy, c
+		case c.Q850 == 21:
+			return StatusRejected, c
+		}
+	}
+	s.because("status", "nobody was called and nothing answered")
+	return StatusFailed, v.caller.cause
+}
+
+// result is what became of one leg that was called. DialStatus is coarse (603,
+// 480 and 404 all are NOANSWER), so the cause of the leg's end comes first.
+func (s *story) result(l *leg, v *view) string {
+	for _, t := range v.talks {
+		if slices.Contains(t.with, l.id) {
+			return "answered"
+		}
+	}
+	if l == v.first && l.answered != 0 && !lost(l) {
+		return "answered"
+	}
+	if l.calling {
+		return "answered"
+	}
+	if l.forward != "" {
+		return "cancelled"
+	}
+	c := Cause{}
+	if l.cause != nil {
+		c = *l.cause
+	}
+	rang := l.ringing != 0
+	end := l.over()
+	switch {
+	case c.SIP == 486 || c.SIP == 600 || c.Q850 == 17:
+		return "busy"
+	case c.SIP == 603 || c.Q850 == 21:
+		return "rejected"
+	case v.answer != 0 && end >= v.answer && l.created <= v.answer:
+		return "answered_elsewhere"
+	case lost(l):
+		return "answered_elsewhere"
+	case v.caller.hungUp != 0 && l != v.caller && end >= v.caller.hungUp:
+		return "cancelled"
+	case l.result == "BUSY":
+		return "busy"
+	case c.SIP == 480 || c.SIP == 408 || c.Q850 == 18 || c.Q850 == 19:
+		if rang {
+			return "no_answer"
+		}
+		if c.SIP == 480 || l.hungUp != 0 || l.refused {
+			return "failed"
+		}
+		return "no_answer"
+	case c.SIP >= 400 && c.SIP != 487 && c.SIP != 500:
+		return "failed"
+	case l.result == "CONGESTION" || l.result == "CHANUNAVAIL" || l.result == "INVALIDARGS":
+		return "failed"
+	case unreachable[c.Q850]:
+		return "failed"
+	}
+	return "no_answer"
+}
+
+// unreachable are the Q.850 causes by which a network says that a number cannot
+// be put through (ITU-T Q.850, table 1).
+var unreachable = map[int]bool{1: true, 2: true, 3: true, 20: true, 22: true, 25: true, 27: true, 28: true, 29: true, 31: false, 34: true, 38: true,
+	41: true, 42: true, 44: true, 47: true, 50: true, 57: true, 58: true, 63: true, 65: true, 69: true, 79: true, 88: true, 96: true, 97: true, 111: true}

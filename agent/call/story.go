@@ -1,0 +1,329 @@
+package call
+
+import (
+	"slices"
+	"strings"
+)
+
+// leg is what the facts of a call say of one channel.
+type leg struct {
+	id                LegID
+	channel, endpoint string
+	local             bool   // the PBX's own: a half of a Local channel
+	calling           bool   // its far end called the PBX
+	madeByPBX         bool   // nobody asked for it: an Originate
+	number            string // of the party at this leg, as at its creation
+	numbered          string // the last number that it got afterwards
+	name              string
+	dialled           string // what its far end dialled
+	account           string
+	target            string // the number in the Dial that made it
+	by                LegID  // the leg for which it was made
+	queue             string // the queue that called it
+
+	created, ringing, progress, answered, hungUp, ended Moment
+
+	refused   bool   // the end was asked for by the PBX's refusal, not by the far end
+	cause     *Cause // of its end
+	result    string // of the Dial, in the PBX's words
+	forward   string // it sent the call on to this number
+	forwardAt Moment
+	sentEnd   string // who sent the end, where the PBX says so
+	history   *LegHistory
+
+	unseen   bool   // its creation was not seen
+	vanished string // its end was not seen: why
+	oddity   string // a fact about it is missing, as another one shows
+}
+
+// story is a call told leg by leg: the first step from facts to a record.
+type story struct {
+	opts  Options
+	facts []Event
+	legs  map[LegID]*leg
+	order []*leg // as they appeared
+	pairs map[LegID]LegID
+	why   []Reason
+	now   Moment // the moment of a live view; zero for a call that is over
+}
+
+// tell reads the facts into legs. Every fact counts by its own stamp; the order
+// in which a PBX writes about different legs proves nothing.
+func tell(o Options, facts []Event, now Moment) *story {
+	s := &story{opts: o, facts: facts, legs: map[LegID]*leg{}, pairs: map[LegID]LegID{}, now: now}
+	for i := range facts {
+		s.read(&facts[i])
+	}
+	for _, l := range s.order {
+		s.heal(l)
+	}
+	slices.SortStableFunc(s.order, func(a, b *leg) int { return int(a.created - b.created) })
+	return s
+}
+
+func (s *story) leg(id LegID) *leg {
+	l := s.legs[id]
+	if l == nil {
+		l = &leg{id: id, unseen: true}
+		s.legs[id] = l
+		s.order = append(s.order, l)
+	}
+	return l
+}
+
+// earliest and latest keep the first and the last of two known moments.
+func earliest(m *Moment, at Moment) {
+	if *m == 0 || at != 0 && at < *m {
+		*m = at
+	}
+}
+
+func latest(m *Moment, at Moment) {
+	if at > *m {
+		*m = at
+	}
+}
+
+func (s *story) read(e *Event) {
+	switch e.Kind {
+	case BridgeMerged, LinkDown, LinkGap:
+		return
+	case Met, MetLeft:
+		return
+	case LegAlias:
+		s.legs[e.Peer] = s.leg(e.Leg)
+		return
+	case Dialled:
+		p := s.leg(e.Peer)
+		s.describe(p, e.PeerChannel)
+		earliest(&p.created, e.At)
+		if p.target == "" {
+			p.target = e.Number
+		}
+		if e.Leg == "" {
+			return
+		}
+		if p.by == "" {
+			p.by = e.Leg
+		}
+	case DialEnded:
+		p := s.leg(e.Peer)
+		p.result = e.Result
+		if e.Number != "" {
+			p.forward, p.forwardAt = e.Number, e.At
+		}
+		if e.Leg == "" {
+			return
+		}
+	case QueueOffered, QueueMember:
+		if e.Peer != "" {
+			s.leg(e.Peer).queue = e.Queue
+		}
+	case LegPaired:
+		s.pairs[e.Leg], s.pairs[e.Peer] = e.Peer, e.Leg
+		s.leg(e.Leg).local, s.leg(e.Peer).local = true, true
+	case Unparked, PickedUp:
+		s.leg(e.Peer)
+	}
+	if e.Leg == "" {
+		return
+	}
+	l := s.leg(e.Leg)
+	s.snapshotOf(l, e)
+	switch e.Kind {
+	case LegCreated, LegSeen:
+		at := e.At
+		if e.Kind == LegSeen && e.From != 0 {
+			at = e.From
+		}
+		if e.Kind == LegCreated {
+			l.unseen, l.created = false, at
+		} else {
+			earliest(&l.created, at)
+		}
+		l.calling = l.calling || e.State == StateCalling && e.Peer == ""
+		l.madeByPBX = l.madeByPBX || e.Originated
+		if l.by == "" {
+			l.by = e.Peer
+		}
+		if e.Queue != "" && e.Kind == LegCreated {
+			l.queue = e.Queue
+		}
+		switch e.State {
+		case StateUp:
+			earliest(&l.answered, at)
+		case StateRinging:
+			earliest(&l.ringing, e.At)
+		}
+	case LegNamed:
+		l.channel, l.endpoint = e.Channel, e.Endpoint
+	case LegNumbered:
+		l.numbered = e.Number
+	case LegAccount:
+		l.account = e.Account
+	case LegRinging:
+		earliest(&l.ringing, e.At)
+	case LegProgress:
+		earliest(&l.progress, e.At)
+	case LegAnswered:
+		earliest(&l.answered, e.At)
+	case LegHungUp:
+		s.hungUp(l, e)
+	case LegEnded:
+		if l.ended == 0 || l.vanished != "" {
+			l.ended, l.vanished = e.At, ""
+		}
+		l.cause, l.sentEnd, l.history = e.Cause, e.By, e.History
+	case LegVanished:
+		if l.ended == 0 {
+			l.ended, l.vanished = e.At, e.Data
+		}
+	}
+}
+
+// hungUp decides whether the far end really left. Asterisk also says so when it
+// plays busy or congestion itself (the channel is then in state Busy), and when
+// a refusal of the callee is passed back to a caller that was never answered.
+func (s *story) hungUp(l *leg, e *Event) {
+	if l.local {
+		return
+	}
+	if e.State == StateBusy || l.answered == 0 && e.Cause != nil && e.Cause.SIP >= 400 && e.Cause.SIP != 487 {
+		l.refused = true
+		return
+	}
+	earliest(&l.hungUp, e.At)
+}
+
+// snapshotOf keeps what the fact shows of its leg, where nothing is known yet.
+func (s *story) snapshotOf(l *leg, e *Event) {
+	if l.created == 0 {
+		l.created = e.At
+	}
+	if l.channel == "" && e.Channel != "" {
+		l.channel, l.endpoint, l.local = e.Channel, e.Endpoint, l.local || e.Local
+		l.number, l.name, l.dialled, l.account = e.Number, e.CallerName, e.Dialled, e.Account
+	}
+}
+
+func (s *story) describe(l *leg, channel string) {
+	if l.channel == "" && channel != "" {
+		l.channel = channel
+		l.endpoint = channel
+		if _, rest, ok := strings.Cut(channel, "/"); ok {
+			l.endpoint = rest
+			if i := strings.LastIndexByte(rest, '-'); i > 0 {
+				l.endpoint = rest[:i]
+			}
+		}
+	}
+}
+
+// heal takes from the history that a leg's last event carries what no fact has
+// shown.
+func (s *story) heal(l *leg) {
+	h := l.history
+	if h == nil {
+		return
+	}
+	for _, p := range []struct {
+		have *Moment
+		told Moment
+	}{{&l.created, h.Created}, {&l.ringing, h.Progress}, {&l.progress, h.ProgressMedia}, {&l.answered, h.Answered}} {
+		if *p.have == 0 {
+			*p.have = p.told
+		}
+	}
+	if h.Created != 0 {
+		l.created, l.unseen = h.Created, false
+	}
+}
+
+// ---- what a leg is
+
+// real: somebody is at its far end, an employee or the outside.
+func (l *leg) real() bool { return !l.local }
+
+// over is when the leg is gone for everybody: its far end left, or it ended.
+func (l *leg) over() Moment {
+	if l.hungUp != 0 && (l.ended == 0 || l.hungUp < l.ended) {
+		return l.hungUp
+	}
+	return l.ended
+}
+
+// up says whether the leg was answered at the moment. A leg whose answer nobody
+// has seen, though it took part in a talk, was.
+func (l *leg) up(at Moment) bool { return l.answered == 0 || l.answered <= at }
+
+// trunk says whether the channel's name is one of the configured trunks.
+func (s *story) trunk(l *leg) bool {
+	for _, p := range s.opts.Trunks {
+		if glob(p, l.channel) {
+			return true
+		}
+	}
+	return false
+}
+
+// extension is the employee's number at this leg; "" if it leads outside.
+func (s *story) extension(l *leg) string {
+	if l.local || s.trunk(l) {
+		return ""
+	}
+	for _, n := range []string{l.endpoint, l.number} {
+		if s.opts.Extensions.MatchString(n) {
+			return n
+		}
+	}
+	return ""
+}
+
+func (s *story) outside(l *leg) bool { return l.real() && s.extension(l) == "" }
+
+// who is the number by which the party at a leg is known: an extension, or the
+// outside number that called or was called.
+func (s *story) who(l *leg) string {
+	if x := s.extension(l); x != "" {
+		return x
+	}
+	if l.calling {
+		return l.number
+	}
+	if l.target != "" && l.target != l.endpoint {
+		return l.target
+	}
+	if l.number != "" {
+		return l.number
+	}
+	return l.numbered
+}
+
+// glob matches a pattern in which * stands for anything, ? for one character.
+func glob(pattern, s string) bool {
+	star, mark := -1, 0
+	i, j := 0, 0
+	for j < len(s) {
+		switch {
+		case i < len(pattern) && pattern[i] == '*':
+			star, mark = i, j
+			i++
+		case i < len(pattern) && (pattern[i] == '?' || pattern[i] == s[j]):
+			i++
+			j++
+		case star >= 0:
+			mark++
+			i, j = star+1, mark
+		default:
+			return false
+		}
+	}
+	for i < len(pattern) && pattern[i] == '*' {
+		i++
+	}
+	return i == len(pattern)
+}
+
+func (s *story) because(field, rule string, facts ...uint64) {
+	s.why = append(s.why, Reason{Field: field, Rule: rule, Facts: facts})
+}

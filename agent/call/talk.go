@@ -1,0 +1,210 @@
+package call
+
+import "slices"
+
+// stretch is a time in which the caller was connected with the same parties.
+type stretch struct {
+	from, to   Moment
+	with       []LegID // real legs that he heard, in the order in which they came
+	held       bool    // all of them, or he himself, had the other side on hold
+	conference bool
+	fact       uint64 // the fact with which it began
+}
+
+// turn is a moment from which another leg stands for the caller.
+type turn struct {
+	at  Moment
+	leg LegID
+}
+
+// floor is the graph of who hears whom, as the facts change it. Its nodes are
+// legs; legs in one bridge hear each other, and so do the two sides of a Local
+// channel with both halves in a bridge.
+type floor struct {
+	s       *story
+	in      map[LegID][]string    // bridges that a leg is in, in order
+	rooms   map[string][]LegID    // who is in a bridge
+	kind    map[string]BridgeKind //
+	guests  map[string][]LegID    // legs of other calls in a conference
+	holding map[LegID]LegID       // who has whom on hold: the phone, the one who waits
+	gone    map[LegID]bool        //
+}
+
+// hears lists the real legs that hear the leg a, and whether through a
+// conference only.
+func (f *floor) hears(a LegID, at Moment) (with []LegID, conference bool) {
+	al := f.s.legs[a]
+	if al == nil || f.gone[a] {
+		return nil, false
+	}
+	conference = true
+	seen := map[string]bool{}
+	var enter func(l LegID)
+	enter = func(l LegID) {
+		for _, b := range f.in[l] {
+			if seen[b] || f.kind[b] == BridgeHolding {
+				continue
+			}
+			seen[b] = true
+			for _, m := range f.rooms[b] {
+				if m == a || m == l {
+					continue
+				}
+				ml := f.s.legs[m]
+				if ml.local {
+					if p, ok := f.s.pairs[m]; ok && len(f.in[p]) > 0 {
+						enter(p)
+					}
+					continue
+				}
+				if !slices.Contains(with, m) && ml.up(at) && al.up(at) {
+					with = append(with, m)
+					conference = conference && f.kind[b] == BridgeConference
+				}
+			}
+			for _, g := range f.guests[b] {
+				if !slices.Contains(with, g) && al.up(at) {
+					with = append(with, g)
+				}
+			}
+		}
+	}
+	enter(a)
+	return with, conference && len(with) > 0
+}
+
+// listen goes through the facts and notes with whom the caller was connected,
+// and which leg stood for him. first is the leg that he came with.
+func (s *story) listen(first LegID, end Moment) (talks []stretch, turns []turn) {
+	f := &floor{s: s, in: map[LegID][]string{}, rooms: map[string][]LegID{}, kind: map[string]BridgeKind{},
+		guests: map[string][]LegID{}, holding: map[LegID]LegID{}, gone: map[LegID]bool{}}
+	caller := first
+	turns = []turn{{s.legs[first].created, first}}
+	var now *stretch
+	var last []LegID // whom the caller was connected with last
+	for i := range s.facts {
+		e := &s.facts[i]
+		f.apply(e)
+		if next := s.taken(e, caller, last); next != "" {
+			caller = next
+			turns = append(turns, turn{e.At, next})
+		}
+		with, held, conference := f.state(caller, e.At)
+		if now != nil && slices.Equal(now.with, with) && now.held == held {
+			continue
+		}
+		if now != nil {
+			now.to = max(e.At, now.from)
+			talks = append(talks, *now)
+			now = nil
+		}
+		if len(with) > 0 {
+			last = with
+			now = &stretch{from: e.At, with: with, held: held, conference: conference, fact: e.N}
+		}
+	}
+	if now != nil {
+		now.to = max(end, now.from)
+		talks = append(talks, *now)
+	}
+	return talks, turns
+}
+
+// state is whom the caller is connected with now. A phone that put him on hold
+// and consults elsewhere is still with him.
+func (f *floor) state(caller LegID, at Moment) (with []LegID, held, conference bool) {
+	with, conference = f.hears(caller, at)
+	for phone, waits := range f.holding {
+		if waits == caller && !slices.Contains(with, phone) && !f.gone[phone] && len(with) == 0 {
+			with = append(with, phone)
+		}
+	}
+	held = len(with) > 0
+	for _, l := range with {
+		if _, ok := f.holding[l]; !ok && !f.consults(l, caller) {
+			held = false
+		}
+	}
+	if _, ok := f.holding[caller]; ok && len(with) > 0 {
+		held = true
+	}
+	return with, held, conference
+}
+
+// consults: the phone is in a second talk while its first one stays open
+// (FreeSWITCH's att_xfer); the caller waits meanwhile.
+func (f *floor) consults(phone, caller LegID) bool {
+	for _, b := range f.in[phone] {
+		if f.kind[b] == BridgeTalk && !slices.Contains(f.rooms[b], caller) && len(f.rooms[b]) > 1 {
+			return true
+		}
+	}
+	return false
+}
+
+func (f *floor) apply(e *Event) {
+	switch e.Kind {
+	case Joined, LegSeen:
+		if e.Bridge != "" && !slices.Contains(f.in[e.Leg], e.Bridge) {
+			f.in[e.Leg] = append(f.in[e.Leg], e.Bridge)
+			f.rooms[e.Bridge] = append(f.rooms[e.Bridge], e.Leg)
+			f.kind[e.Bridge] = e.BridgeKind
+		}
+	case Parted:
+		f.leave(e.Leg, e.Bridge)
+	case Met:
+		f.s.guest(e)
+		if !slices.Contains(f.guests[e.Bridge], e.Peer) {
+			f.guests[e.Bridge] = append(f.guests[e.Bridge], e.Peer)
+		}
+	case MetLeft:
+		f.guests[e.Bridge] = slices.DeleteFunc(f.guests[e.Bridge], func(l LegID) bool { return l == e.Peer })
+	case Held:
+		if with, _ := f.hears(e.Leg, e.At); len(with) > 0 {
+			f.holding[e.Leg] = with[0]
+		}
+	case Resumed:
+		delete(f.holding, e.Leg)
+	case Transferred:
+		delete(f.holding, e.Transfer.Transferer)
+		delete(f.holding, e.Transfer.Second)
+	case LegHungUp, LegEnded, LegVanished:
+		if l := f.s.legs[e.Leg]; e.Kind == LegHungUp && (l.refused || l.local) {
+			return
+		}
+		delete(f.holding, e.Leg)
+		f.gone[e.Leg] = true
+		for _, b := range slices.Clone(f.in[e.Leg]) {
+			f.leave(e.Leg, b)
+		}
+	}
+}
+
+func (f *floor) leave(l LegID, bridge string) {
+	f.in[l] = slices.DeleteFunc(f.in[l], func(b string) bool { return b == bridge })
+	f.rooms[bridge] = slices.DeleteFunc(f.rooms[bridge], func(m LegID) bool { return m == l })
+}
+
+// guest makes a leg of another call known by name, for a conference.
+func (s *story) guest(e *Event) {
+	if s.legs[e.Peer] == nil {
+		s.legs[e.Peer] = &leg{id: e.Peer, channel: e.Channel, endpoint: e.Endpoint, number: e.Number, local: e.Local, calling: true, created: e.At}
+	}
+}
+
+// taken: the caller himself gave the call away, so that the party he talked
+// with stays in his place.
+func (s *story) taken(e *Event, caller LegID, last []LegID) LegID {
+	if e.Kind != Transferred || e.Transfer.Transferer != caller && e.Transfer.Second != caller {
+		return ""
+	}
+	for i := len(last) - 1; i >= 0; i-- {
+		if l := last[i]; l != e.Transfer.Transferer && l != e.Transfer.Second {
+			return l
+		}
+	}
+	if x := e.Transfer.Transferee; x != caller && x != e.Transfer.Second {
+		return x
+	}
+	return ""
+}
