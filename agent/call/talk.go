@@ -34,43 +34,41 @@ type floor struct {
 // conference only.
 func (f *floor) hears(a LegID, at Moment) (with []LegID, conference bool) {
 	al := f.s.legs[a]
-	if al == nil || f.gone[a] {
+	if al == nil || f.gone[a] || !al.up(at) {
 		return nil, false
 	}
 	conference = true
 	seen := map[string]bool{}
-	var enter func(l LegID)
-	enter = func(l LegID) {
-		for _, b := range f.in[l] {
-			if seen[b] || f.kind[b] == BridgeHolding {
-				continue
-			}
-			seen[b] = true
-			for _, m := range f.rooms[b] {
-				if m == a || m == l {
-					continue
-				}
-				ml := f.s.legs[m]
-				if ml.local {
-					if p, ok := f.s.pairs[m]; ok && len(f.in[p]) > 0 {
-						enter(p)
-					}
-					continue
-				}
-				if !slices.Contains(with, m) && ml.up(at) && al.up(at) {
-					with = append(with, m)
-					conference = conference && f.kind[b] == BridgeConference
-				}
-			}
-			for _, g := range f.guests[b] {
-				if !slices.Contains(with, g) && al.up(at) {
-					with = append(with, g)
-				}
+	for _, b := range f.in[a] {
+		for _, l := range f.through(b, a, at, seen) {
+			if !slices.Contains(with, l) {
+				with = append(with, l)
+				conference = conference && f.kind[b] == BridgeConference
 			}
 		}
 	}
-	enter(a)
 	return with, conference && len(with) > 0
+}
+
+// through lists the real legs that are up and heard in the bridge b by a leg in
+// it, and in every bridge behind a Local channel there.
+func (f *floor) through(b string, a LegID, at Moment, seen map[string]bool) (with []LegID) {
+	if seen[b] || f.kind[b] == BridgeHolding {
+		return nil
+	}
+	seen[b] = true
+	for _, m := range f.rooms[b] {
+		switch l := f.s.legs[m]; {
+		case m == a:
+		case l.local:
+			for _, behind := range f.in[f.s.pairs[m]] {
+				with = append(with, f.through(behind, f.s.pairs[m], at, seen)...)
+			}
+		case l.up(at):
+			with = append(with, m)
+		}
+	}
+	return append(with, f.guests[b]...)
 }
 
 // listen goes through the facts and notes with whom the caller was connected,
@@ -121,7 +119,7 @@ func (f *floor) state(caller LegID, at Moment) (with []LegID, held, conference b
 	}
 	held = len(with) > 0
 	for _, l := range with {
-		if _, ok := f.holding[l]; !ok && !f.consults(l, caller) {
+		if _, ok := f.holding[l]; !ok && !f.consults(l, caller, at) {
 			held = false
 		}
 	}
@@ -133,9 +131,10 @@ func (f *floor) state(caller LegID, at Moment) (with []LegID, held, conference b
 
 // consults: the phone is in a second talk while its first one stays open
 // (FreeSWITCH's att_xfer); the caller waits meanwhile.
-func (f *floor) consults(phone, caller LegID) bool {
+func (f *floor) consults(phone, caller LegID, at Moment) bool {
 	for _, b := range f.in[phone] {
-		if f.kind[b] == BridgeTalk && !slices.Contains(f.rooms[b], caller) && len(f.rooms[b]) > 1 {
+		others := f.through(b, phone, at, map[string]bool{})
+		if f.kind[b] == BridgeTalk && len(others) > 0 && !slices.Contains(others, caller) {
 			return true
 		}
 	}
