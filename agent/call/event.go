@@ -114,6 +114,13 @@ const (
 	StateBusy // the PBX plays busy to it
 )
 
+// Who ended a leg, in Event.By of LegEnded.
+const (
+	EndedByFarEnd  = "far_end" // the party at the leg hung up or cancelled
+	EndedByRefusal = "refusal" // the party at the leg refused to take the call
+	EndedByPBX     = "pbx"     // the PBX hung up, cancelled or refused
+)
+
 // Transfer types as CONTRACT.md section 3 names them.
 const (
 	TransferBlind    = "blind"
@@ -247,4 +254,8 @@ type Event struct {
 	Transfer *TransferFact `cbor:"37,keyasint,omitempty"`
 	History  *LegHistory   `cbor:"38,keyasint,omitempty"`
 	Live     []LiveLeg     `cbor:"39,keyasint,omitempty"`
+
+	// Connected is the number of the other side as shown to a leg that the PBX
+	// called: of a click-to-call's first leg, whom the call is for.
+	Connected string `cbor:"40,keyasint,omitempty"`
 }
