@@ -23,15 +23,16 @@ const (
 
 // Change is one conclusion. The changes of one Apply belong into one commit.
 type Change struct {
-	Op      ChangeOp
-	Event   *Event
-	Facts   []uint64
-	Record  *Record
-	Reasons []Reason
-	ID      string
-	Into    string
-	Gap     *Gap
-	Why     string
+	Op       ChangeOp
+	Event    *Event
+	Facts    []uint64
+	Record   *Record
+	Reasons  []Reason
+	Evidence []Event // of CallRecorded: everything that the record rests on, in order
+	ID       string
+	Into     string
+	Gap      *Gap
+	Why      string
 }
 
 // Reason is why one field of a record is what it is: the rule's name and the

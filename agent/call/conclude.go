@@ -152,13 +152,26 @@ func lost(l *leg) bool {
 	return l.cause != nil && (l.cause.Q850 == 26 || l.cause.Text == "LOSE_RACE" || l.cause.Text == "PICKED_OFF")
 }
 
-// consultation: an employee of this call called somebody beside it.
+// consultation: an employee of this call called somebody beside it, from a
+// second channel of his, or by a feature code, for which the PBX makes a Local
+// channel that nobody dials.
 func (s *story) consultation(l *leg, v *view) bool {
-	for n := 0; l != nil && n < 10; n++ {
-		if l.calling && l != v.first {
-			return !s.picked(l)
+	for n := 0; l != nil && n < 20; n++ {
+		if l.real() && l.calling {
+			return l != v.first && !s.picked(l)
 		}
-		l = s.legs[l.by]
+		by := l.by
+		if by == "" && l.local {
+			pair := s.legs[s.pairs[l.id]]
+			if l == s.order[0] || pair == s.order[0] || v.originated {
+				return false
+			}
+			if pair == nil || pair.by == "" {
+				return true
+			}
+			by = pair.by
+		}
+		l = s.legs[by]
 	}
 	return false
 }
@@ -344,9 +357,9 @@ func (s *story) rooms(v *view) []span {
 		if !l.real() || l.calling {
 			continue
 		}
-		stop := cmp.Or(l.stopped(), v.end)
+		stop := cmp.Or(s.joined(v, l), v.end)
 		party := s.who(l)
-		if l.ringing != 0 {
+		if l.ringing != 0 && l.ringing < stop {
 			out = append(out, span{"ring", l.ringing, stop, party})
 		}
 		if l != v.first || v.originated {
@@ -355,6 +368,20 @@ func (s *story) rooms(v *view) []span {
 	}
 	slices.SortStableFunc(out, func(a, b span) int { return cmp.Compare(a.from, b.from) })
 	return out
+}
+
+// joined is when the calling of a phone was over for the caller: it hung up, or
+// what it answered had become a talk, or had not within a second.
+func (s *story) joined(v *view, l *leg) Moment {
+	if l.answered == 0 {
+		return l.over()
+	}
+	for _, t := range v.talks {
+		if slices.Contains(t.with, l.id) && t.from >= l.answered && t.from.Sub(l.answered) < time.Second {
+			return t.from
+		}
+	}
+	return l.answered
 }
 
 func (s *story) apps(e *Event, begin func(key, kind, party string, at Moment), end func(string, Moment)) {
@@ -390,8 +417,11 @@ func (s *story) timeline(v *view) []span {
 	}
 	var cuts []Moment
 	for i := range all {
-		all[i].from, all[i].to = max(all[i].from, v.start), min(all[i].to, v.end)
+		all[i].from, all[i].to = max(all[i].from, v.start).Ms(), min(all[i].to, v.end).Ms()
 		cuts = append(cuts, all[i].from, all[i].to)
+	}
+	for i := range cuts {
+		cuts[i] = cuts[i].Ms()
 	}
 	slices.Sort(cuts)
 	cuts = slices.Compact(cuts)

@@ -58,15 +58,7 @@ func (s *story) parties(v *view, r *Record) {
 	if v.inbound && toNumber != "" {
 		r.Line = &Line{Number: toNumber}
 	}
-	for _, l := range s.order {
-		if l.account != "" && (l == v.first || !l.real()) {
-			r.Account = text(l.account)
-			break
-		}
-	}
-	if r.Account == nil {
-		r.Account = text(v.first.account)
-	}
+	r.Account = text(v.first.account)
 }
 
 func (s *story) party(l *leg) Party {

@@ -421,7 +421,7 @@ func (t *Tracker) record(c *held, now Moment) {
 		c.rev++
 		r.Rev = c.rev
 		c.record = r
-		t.out = append(t.out, Change{Op: CallRecorded, ID: r.ID, Record: r, Reasons: why})
+		t.out = append(t.out, Change{Op: CallRecorded, ID: r.ID, Record: r, Reasons: why, Evidence: slices.Clone(c.facts)})
 	}
 	if c.endedAt == 0 {
 		c.endedAt = now
