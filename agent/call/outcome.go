@@ -334,13 +334,9 @@ func (s *story) status(v *view) (string, *Cause) {
 		s.because("status", "the PBX served the caller to the end; no phone was ever called")
 		return StatusSelfService, v.caller.cause
 	}
-	if c := v.caller.cause; c != nil {
-		switch {
-		case c.Q850 == 17 || c.SIP == 486:
-			return StatusBusy, c
-		case c.Q850 == 21:
-			return StatusRejected, c
-		}
+	if c := v.caller.cause; c != nil && (c.Q850 == 17 || c.SIP == 486) {
+		s.because("status", "the PBX itself said busy")
+		return StatusBusy, c
 	}
 	s.because("status", "nobody was called and nothing answered")
 	return StatusFailed, v.caller.cause
