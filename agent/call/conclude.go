@@ -180,7 +180,7 @@ func (s *story) consultation(l *leg, v *view) bool {
 func (s *story) picked(l *leg) bool {
 	for i := range s.facts {
 		e := &s.facts[i]
-		if e.Kind == PickedUp && e.Leg == l.id || e.Kind == Unparked && e.Peer == l.id {
+		if (e.Kind == PickedUp || e.Kind == Executed && e.App == AppPickup) && e.Leg == l.id || e.Kind == Unparked && e.Peer == l.id {
 			return true
 		}
 	}

@@ -16,7 +16,7 @@ func (s *story) transfers(v *view) []Transfer {
 		e := &s.facts[i]
 		switch e.Kind {
 		case Transferred:
-			if s.parkedNear(e.At) || e.At > v.end.Add(time.Second) {
+			if s.parkedNear(e.At) || e.At > v.end.Add(time.Second) || s.stated(i) {
 				continue
 			}
 			add(Transfer{Type: e.Transfer.Type, By: text(s.whoIs(e.Transfer.Transferer)), To: text(s.transferTarget(e)), At: e.At})
@@ -28,9 +28,22 @@ func (s *story) transfers(v *view) []Transfer {
 			if l := s.legs[LegID(by)]; l != nil {
 				by = s.who(l)
 			}
+			if by == "" {
+				by = s.parkedBy(e.At)
+			}
 			add(Transfer{Type: TransferPark, By: text(by), To: text(e.Number), At: e.At})
 		case PickedUp:
 			add(Transfer{Type: TransferPickup, By: text(s.whoIs(e.Leg)), To: text(s.whoIs(e.Leg)), At: e.At})
+		case Executed:
+			if l := s.legs[e.Leg]; e.App == AppPickup && l.calling && s.spoke(v, l) {
+				add(Transfer{Type: TransferPickup, By: text(s.who(l)), To: text(s.who(l)), At: l.answered})
+			}
+		case Forwarded:
+			if l := s.legs[e.Leg]; !s.stated(i) {
+				add(Transfer{Type: TransferForward, By: text(s.extension(l)), To: text(e.Number), At: e.At})
+			}
+		case LegEnded:
+			out = append(out, s.moves(e, v)...)
 		case DialEnded:
 			if e.Number != "" {
 				add(Transfer{Type: TransferForward, By: text(s.whoIs(e.Peer)), To: text(e.Number), At: e.At})
@@ -80,6 +93,63 @@ func (s *story) takenUp(v *view, x *Transfer, next Moment) bool {
 		}
 	}
 	return false
+}
+
+// stated says that an earlier fact says the same: a PBX may repeat itself, as
+// FreeSWITCH does in the last two events of a leg.
+func (s *story) stated(i int) bool {
+	e := &s.facts[i]
+	return slices.ContainsFunc(s.facts[:i], func(f Event) bool {
+		return f.Kind == e.Kind && f.Leg == e.Leg && f.Number == e.Number && f.App == e.App &&
+			(e.Transfer == nil || f.Transfer != nil && f.Transfer.Type == e.Transfer.Type && f.Transfer.To == e.Transfer.To && f.Transfer.Target == e.Transfer.Target)
+	})
+}
+
+func (s *story) spoke(v *view, l *leg) bool {
+	return slices.ContainsFunc(v.talks, func(t stretch) bool { return slices.Contains(t.with, l.id) })
+}
+
+// moves are the transfers that a program or the operator made, by what the
+// channel's own history says (FreeSWITCH's transfer_history). An entry is also
+// written by menus and the dialplan, before any talk: it is a transfer only if
+// a talk ended in its second, and nobody's phone asked for it.
+func (s *story) moves(e *Event, v *view) (out []Transfer) {
+	if e.History == nil || v.answer == 0 {
+		return nil
+	}
+	for _, n := range e.History.Transfers {
+		if n.Method != "bl_xfer" {
+			continue
+		}
+		i := slices.IndexFunc(v.talks, func(t stretch) bool {
+			return t.to >= n.At.Add(-100*time.Millisecond) && t.to < n.At.Add(1100*time.Millisecond) && t.to < v.end
+		})
+		if i < 0 || s.askedNear(v.talks[i].to) || s.parkedNear(v.talks[i].to) {
+			continue
+		}
+		x := Transfer{Type: TransferRedirect, To: text(n.Target), At: v.talks[i].to}
+		if !slices.ContainsFunc(out, func(y Transfer) bool { return y.At == x.At }) {
+			out = append(out, x)
+		}
+	}
+	return out
+}
+
+// askedNear: a phone asked for a transfer about then.
+func (s *story) askedNear(at Moment) bool {
+	return slices.ContainsFunc(s.facts, func(e Event) bool {
+		return e.Kind == Transferred && e.At.Sub(at).Abs() <= time.Second
+	})
+}
+
+// parkedBy is who asked for the transfer that parked the call.
+func (s *story) parkedBy(at Moment) string {
+	for i := range s.facts {
+		if e := &s.facts[i]; e.Kind == Transferred && e.At.Sub(at).Abs() <= time.Second {
+			return s.whoIs(e.Transfer.Transferer)
+		}
+	}
+	return ""
 }
 
 // parkedNear: Asterisk states a parking as a blind transfer too, before or

@@ -28,6 +28,7 @@ const (
 	// legs and each other
 	Dialled      // Leg calls Peer (Leg may be empty: the PBX itself calls); Number: the target as given to Dial
 	DialEnded    // Leg, Peer; Result; Number: the target of a forward
+	Forwarded    // the phone at Leg sent the call on to Number (SIP 302); from then on the same leg calls that
 	Joined       // Bridge, BridgeKind, Swap (the leg whose place it takes)
 	Parted       // Bridge
 	BridgeMerged // Bridge (that remains), Bridge2 (that dissolves)

@@ -19,6 +19,7 @@ var kindNames = [...]string{
 	LegPaired:    "LegPaired",
 	Dialled:      "Dialled",
 	DialEnded:    "DialEnded",
+	Forwarded:    "Forwarded",
 	Joined:       "Joined",
 	Parted:       "Parted",
 	BridgeMerged: "BridgeMerged",

@@ -151,6 +151,9 @@ func (s *story) askedFor(v *view) string {
 		}
 	}
 	for _, l := range s.order {
+		if l.connected != "" && !l.calling && !s.opts.Extensions.MatchString(l.connected) {
+			return l.connected
+		}
 		if l.numbered != "" && l.numbered != s.extension(v.first) && !s.opts.Extensions.MatchString(l.numbered) {
 			return l.numbered
 		}

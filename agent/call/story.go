@@ -27,8 +27,8 @@ type leg struct {
 	cause     *Cause // of its end
 	result    string // of the Dial, in the PBX's words
 	forward   string // it sent the call on to this number
-	forwardAt Moment
-	sentEnd   string // who sent the end, where the PBX says so
+	moved     string // and goes on there itself
+	connected string // the number that its phone showed
 	history   *LegHistory
 
 	unseen   bool   // its creation was not seen
@@ -110,7 +110,7 @@ func (s *story) read(e *Event) {
 		p := s.leg(e.Peer)
 		p.result = e.Result
 		if e.Number != "" {
-			p.forward, p.forwardAt = e.Number, e.At
+			p.forward = e.Number
 		}
 		if e.Leg == "" {
 			return
@@ -159,6 +159,12 @@ func (s *story) read(e *Event) {
 		l.channel, l.endpoint = e.Channel, e.Endpoint
 	case LegNumbered:
 		l.numbered = e.Number
+	case Forwarded:
+		l.moved = e.Number
+	case Joined:
+		if e.State == StateUp {
+			earliest(&l.answered, e.At)
+		}
 	case LegAccount:
 		l.account = e.Account
 	case LegRinging:
@@ -173,7 +179,13 @@ func (s *story) read(e *Event) {
 		if l.ended == 0 || l.vanished != "" {
 			l.ended, l.vanished = e.At, ""
 		}
-		l.cause, l.sentEnd, l.history = e.Cause, e.By, e.History
+		l.cause = e.Cause
+		if e.History != nil {
+			l.history = e.History
+		}
+		if e.By == EndedByFarEnd {
+			earliest(&l.hungUp, e.At)
+		}
 	case LegVanished:
 		if l.ended == 0 {
 			l.ended, l.vanished = e.At, e.Data
@@ -202,7 +214,7 @@ func (s *story) snapshotOf(l *leg, e *Event) {
 	}
 	if l.channel == "" && e.Channel != "" {
 		l.channel, l.endpoint, l.local = e.Channel, e.Endpoint, l.local || e.Local
-		l.number, l.name, l.dialled, l.account = e.Number, e.CallerName, e.Dialled, e.Account
+		l.number, l.name, l.dialled, l.account, l.connected = e.Number, e.CallerName, e.Dialled, e.Account, e.Connected
 	}
 }
 
@@ -252,9 +264,9 @@ func (l *leg) over() Moment {
 	return l.ended
 }
 
-// up says whether the leg was answered at the moment. A leg whose answer nobody
-// has seen, though it took part in a talk, was.
-func (l *leg) up(at Moment) bool { return l.answered == 0 || l.answered <= at }
+// up says whether the leg was answered at the moment: a bridge alone may be
+// early media.
+func (l *leg) up(at Moment) bool { return l.answered != 0 && l.answered <= at }
 
 // trunk says whether the channel's name is one of the configured trunks.
 func (s *story) trunk(l *leg) bool {
@@ -284,6 +296,9 @@ func (s *story) outside(l *leg) bool { return l.real() && s.extension(l) == "" }
 // who is the number by which the party at a leg is known: an extension, or the
 // outside number that called or was called.
 func (s *story) who(l *leg) string {
+	if l.moved != "" {
+		return l.moved
+	}
 	if x := s.extension(l); x != "" {
 		return x
 	}

@@ -326,7 +326,7 @@ func (t *Tracker) enterRooms(c *held, e *Event) *held {
 			case r.kind == BridgeTalk:
 				c = t.merge(c, other)
 			case r.kind == BridgeConference:
-				t.met(other, leg, Met, *e)
+				t.met(other, leg, Met, t.identity(c, e.Leg, e))
 				t.met(c, e.Leg, Met, t.identity(other, leg, e))
 			}
 		}

@@ -20,7 +20,7 @@ func Needed() wire.Needed {
 	}
 	cause := []string{"Cause", "Cause-txt", "TechCause", "ChannelState"}
 	dest := []string{"DestChannel", "DestUniqueid", "DestLinkedid"}
-	bridge := []string{"BridgeUniqueid", "BridgeType", "BridgeTechnology", "BridgeCreator", "BridgeNumChannels", "SwapUniqueid"}
+	bridge := []string{"BridgeUniqueid", "BridgeType", "BridgeTechnology", "BridgeCreator", "BridgeNumChannels", "SwapUniqueid", "ChannelState"}
 	parkee := []string{"ParkeeChannel", "ParkeeChannelState", "ParkeeCallerIDNum", "ParkeeExten", "ParkeeUniqueid", "ParkeeLinkedid",
 		"ParkerDialString", "ParkingSpace", "RetrieverUniqueid"}
 	transferer := []string{"Result", "IsExternal", "BridgeUniqueid"}

@@ -223,7 +223,7 @@ func (m Message) answered() []call.Event {
 	}
 	// A 302 keeps the channel and its name, though another phone answers.
 	if to := sipUser(m.variable("sip_redirected_to")); to != "" && m.outbound() {
-		facts = append(facts, m.one(call.Event{Kind: call.LegNumbered, Number: to, At: at})...)
+		facts = append(facts, m.one(call.Event{Kind: call.Forwarded, Number: to, At: at})...)
 	}
 	return append(facts, m.executes(m.variable("current_application"), m.variable("current_application_data"))...)
 }
