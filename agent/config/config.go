@@ -2,6 +2,7 @@ package config
 
 import (
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"runtime"
 	"time"
@@ -210,4 +211,10 @@ func defaults(env Env) Config {
 		c.Agent.Socket = filepath.Join(programData(env.Getenv), "control.sock")
 	}
 	return c
+}
+
+// Equal says that both describe the same link.
+func (p PBX) Equal(o PBX) bool {
+	p.extensions, o.extensions = nil, nil
+	return reflect.DeepEqual(p, o)
 }

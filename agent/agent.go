@@ -1,0 +1,283 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"calljournal/agent/api"
+	"calljournal/agent/call"
+	"calljournal/agent/config"
+	"calljournal/agent/journal"
+	"calljournal/connectors"
+	"calljournal/storage"
+)
+
+// Options of New. Config and Logger must be set.
+type Options struct {
+	Config  *config.Config
+	Logger  *slog.Logger
+	Version string
+	// Level, if set, follows log.level of the configuration when it is reloaded.
+	Level *slog.LevelVar
+	// Now is the clock of this machine; nil is time.Now.
+	Now func() time.Time
+	// Connect makes the connector of a [[pbx]]; nil goes by its kind.
+	Connect func(config.PBX, *slog.Logger) (connectors.Connector, error)
+	// Store opens the journal; nil opens journal.db in agent.data_dir.
+	Store func(path string, o storage.Options) (Store, error)
+	// Alive, if set, is called about once a second while facts are being taken
+	// in: it feeds a watchdog. Started is called once, when everything runs.
+	Alive, Started func()
+}
+
+// Store is what the daemon needs of the journal; *storage.DB is one.
+type Store interface {
+	api.Store
+	Commit(*storage.Batch) error
+	Facts(pbx string) ([]call.Event, error)
+	State(name string) ([]byte, error)
+	Gaps(limit int) ([]call.Gap, error)
+	Consumers() ([]storage.Consumer, error)
+	Stats() storage.Stats
+	Close() error
+}
+
+// Agent is one daemon. New takes what it needs, Run works and gives it back.
+type Agent struct {
+	o         Options
+	log       *slog.Logger
+	now       func() time.Time
+	store     Store
+	links     []*link
+	directory atomic.Pointer[journal.Directory]
+	config    atomic.Pointer[config.Config]
+	metrics   *metrics
+	server    *api.Server
+	network   net.Listener // nil: http.listen is ""
+	local     net.Listener // nil: agent.socket is ""
+	startedAt call.Moment
+
+	events chan fact  // links → ingest; closed when the links have ended
+	groups chan group // ingest → commit; closed when ingest has ended
+	asks   chan func()
+	idle   chan struct{} // closed when ingest has ended: nobody answers asks any more
+
+	ending    chan struct{} // closed when Run begins to end: the last commits are not waited for
+	heartbeat atomic.Int64
+	trouble   trouble
+	lastCall  atomic.Pointer[api.LastCall]
+}
+
+// Bounds of what waits in memory between a link and the disk. The links' own
+// queues, which wire holds and counts, are the large ones.
+const (
+	eventsWaiting = 1024
+	groupMost     = 8192 // changes in a group; then ingest waits for the commit
+	factsWait     = 30 * time.Millisecond
+	endWithin     = 12 * time.Second
+)
+
+// New opens the journal and the listeners, so that everything that can be wrong
+// with them is known before anything runs. Run must follow: it closes them.
+func New(o Options) (_ *Agent, err error) {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Connect == nil {
+		o.Connect = connect
+	}
+	if o.Store == nil {
+		o.Store = func(path string, so storage.Options) (Store, error) { return storage.Open(path, so) }
+	}
+	a := &Agent{
+		o: o, log: o.Logger, now: o.Now,
+		events: make(chan fact, eventsWaiting), groups: make(chan group), asks: make(chan func()), idle: make(chan struct{}),
+		ending: make(chan struct{}),
+	}
+	a.startedAt = call.MomentOf(a.now())
+	a.heartbeat.Store(a.now().UnixNano())
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, a.close())
+		}
+	}()
+	c := o.Config
+	a.config.Store(c)
+	a.directory.Store(directory(c))
+	if err := os.MkdirAll(c.Agent.DataDir, 0o700); err != nil {
+		return nil, fmt.Errorf("make the folder of the journal: %w", err)
+	}
+	a.store, err = o.Store(filepath.Join(c.Agent.DataDir, "journal.db"), storage.Options{Agent: c.Agent.Name, Logger: o.Logger, Now: o.Now})
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range c.PBX {
+		l, err := a.newLink(p)
+		if err != nil {
+			return nil, err
+		}
+		a.links = append(a.links, l)
+	}
+	a.metrics = newMetrics(a)
+	a.server = api.New(api.Options{
+		Agent: c.Agent.Name, Version: o.Version, Store: a.store, Status: a.Status, Live: a.Live,
+		Healthy: a.healthy, Ready: a.ready, Metrics: a.metrics.registry, Logger: o.Logger, Now: o.Now,
+	})
+	a.server.SetTokens(tokens(c))
+	return a, a.listen(c)
+}
+
+func (a *Agent) listen(c *config.Config) (err error) {
+	if c.Agent.Socket != "" {
+		if a.local, err = listenLocal(c.Agent.Socket); err != nil {
+			return err
+		}
+	}
+	if c.HTTP.Listen != "" {
+		if a.network, err = listenNetwork(c.HTTP); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Addr is where the HTTP interface listens, nil if it is off.
+func (a *Agent) Addr() net.Addr {
+	if a.network == nil {
+		return nil
+	}
+	return a.network.Addr()
+}
+
+// close gives back what New took.
+func (a *Agent) close() error {
+	var errs []error
+	for _, l := range []net.Listener{a.network, a.local} {
+		if l != nil {
+			if err := l.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+				errs = append(errs, err)
+			}
+		}
+	}
+	if a.store != nil {
+		errs = append(errs, a.store.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// Run works until ctx ends, or until something fails without which there is no
+// use in going on. It must be called once.
+func (a *Agent) Run(ctx context.Context) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	begin := a.now()
+	stage := func(work func()) (done chan struct{}) {
+		done = make(chan struct{})
+		go func() {
+			defer close(done)
+			work()
+		}()
+		return done
+	}
+
+	committed := stage(func() { a.commit(cancel) })
+	ingested := stage(a.ingest)
+	servers := a.serve(cancel)
+	var links sync.WaitGroup
+	for _, l := range a.links {
+		links.Go(func() { a.supervise(ctx, l) })
+	}
+	a.log.Info("calljournal runs", "agent", a.config.Load().Agent.Name, "version", a.o.Version, "pbx", len(a.links), "journal", a.store.Journal(),
+		"http", a.Addr(), "took", a.now().Sub(begin).Round(time.Millisecond))
+	a.say(a.config.Load())
+	if a.o.Started != nil {
+		a.o.Started()
+	}
+
+	<-ctx.Done()
+	cause := context.Cause(ctx)
+	if errors.Is(cause, context.Canceled) {
+		cause = nil
+	}
+	a.log.Info("calljournal ends: links first")
+	close(a.ending)
+	deadline, stop := context.WithTimeout(context.Background(), endWithin)
+	defer stop()
+	undone := func(what string, done <-chan struct{}) bool {
+		select {
+		case <-done:
+			return false
+		case <-deadline.Done():
+			a.log.Error("did not end in time", "what", what)
+			return true
+		}
+	}
+	stuck := undone("links", stage(links.Wait))
+	if !stuck {
+		close(a.events)
+		stuck = undone("ingest", ingested) || undone("commit", committed)
+	}
+	a.server.End()
+	for _, s := range servers {
+		if err := s.Shutdown(deadline); err != nil {
+			_ = s.Close()
+		}
+	}
+	if stuck {
+		// The store may be in use: leave it to the end of the process.
+		return errors.Join(cause, errors.New("not everything ended in time; what was not committed will show as a gap"))
+	}
+	err := a.close()
+	a.log.Info("calljournal ended", "err", errors.Join(cause, err))
+	return errors.Join(cause, err)
+}
+
+// serve starts a server on each listener; a listener that fails ends the run.
+func (a *Agent) serve(fail context.CancelCauseFunc) (servers []*http.Server) {
+	for _, s := range []struct {
+		l net.Listener
+		h http.Handler
+	}{{a.network, a.server.Network()}, {a.local, a.server.Local()}} {
+		if s.l == nil {
+			continue
+		}
+		server := api.HTTPServer(s.h, a.log)
+		servers = append(servers, server)
+		go func() {
+			if err := server.Serve(s.l); !errors.Is(err, http.ErrServerClosed) {
+				fail(fmt.Errorf("serve %s: %w", s.l.Addr(), err))
+			}
+		}()
+	}
+	return servers
+}
+
+// directory is what the configuration says of employees and lines.
+func directory(c *config.Config) *journal.Directory {
+	employees := make([]journal.Employee, 0, len(c.Employee))
+	for _, e := range c.Employee {
+		employees = append(employees, journal.Employee(e))
+	}
+	lines := make([]journal.Line, 0, len(c.Line))
+	for _, l := range c.Line {
+		lines = append(lines, journal.Line(l))
+	}
+	return journal.NewDirectory(c.Rules.Country, employees, lines)
+}
+
+func tokens(c *config.Config) []api.Token {
+	out := make([]api.Token, 0, len(c.HTTP.Token))
+	for _, t := range c.HTTP.Token {
+		out = append(out, api.NewToken(t.Name, t.Scope, t.Token.Reveal()))
+	}
+	return out
+}

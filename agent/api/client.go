@@ -1,0 +1,115 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"syscall"
+	"time"
+
+	"calljournal/agent/call"
+
+	"github.com/danielgtaylor/huma/v2"
+)
+
+// ErrNoDaemon: nobody listens at the control socket.
+var ErrNoDaemon = errors.New("no daemon there")
+
+// ErrNotFound: the daemon does not have what was asked for.
+var ErrNotFound = errors.New("not found")
+
+// Client asks the daemon of this machine over its control socket.
+type Client struct {
+	socket string
+	http   *http.Client
+}
+
+// NewClient makes a Client; nothing is opened yet.
+func NewClient(socket string) *Client {
+	return &Client{socket, &http.Client{
+		Timeout: 30 * time.Second,
+		Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			var d net.Dialer
+			return d.DialContext(ctx, "unix", socket)
+		}},
+	}}
+}
+
+// Status asks what the daemon says of itself.
+func (c *Client) Status(ctx context.Context) (st Status, err error) {
+	return st, c.get(ctx, "/v1/status", nil, &st)
+}
+
+// Calls asks for a page of calls; filter is the query of GET /v1/calls.
+func (c *Client) Calls(ctx context.Context, filter url.Values) (page CallsPage, err error) {
+	return page, c.get(ctx, "/v1/calls", filter, &page)
+}
+
+// Call asks for one call.
+func (c *Client) Call(ctx context.Context, id string) (r *call.Record, err error) {
+	return r, c.get(ctx, "/v1/calls/"+url.PathEscape(id), nil, &r)
+}
+
+// Why asks for one call and what the conclusions about it rest on.
+func (c *Client) Why(ctx context.Context, id string) (e Explained, err error) {
+	return e, c.get(ctx, "/v1/calls/"+url.PathEscape(id)+"/why", nil, &e)
+}
+
+// maxAnswer keeps a stranger at the socket from filling our memory.
+const maxAnswer = 256 << 20
+
+func (c *Client) get(ctx context.Context, path string, query url.Values, into any) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://calljournal"+path, nil)
+	if err != nil {
+		return fmt.Errorf("ask the daemon: %w", err)
+	}
+	req.URL.RawQuery = query.Encode()
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return c.unreachable(err)
+	}
+	defer resp.Body.Close()
+	answer := io.LimitReader(resp.Body, maxAnswer)
+	if resp.StatusCode >= http.StatusBadRequest {
+		return refusal(resp, answer)
+	}
+	if err := json.NewDecoder(answer).Decode(into); err != nil {
+		return fmt.Errorf("read the daemon's answer: %w", err)
+	}
+	return nil
+}
+
+// unreachable tells an absent daemon from one that we may not ask.
+func (c *Client) unreachable(err error) error {
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("open %s: permission denied: try it with sudo, or join the group that owns the file", c.socket)
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
+		return fmt.Errorf("%w: nobody answers at %s", ErrNoDaemon, c.socket)
+	}
+	return fmt.Errorf("ask the daemon at %s: %w", c.socket, err)
+}
+
+// refusal is what the daemon said instead of an answer.
+func refusal(resp *http.Response, answer io.Reader) error {
+	var p huma.ErrorModel
+	if err := json.NewDecoder(answer).Decode(&p); err != nil || p.Detail == "" {
+		return fmt.Errorf("the daemon answered %s", resp.Status)
+	}
+	details := []string{p.Detail}
+	for _, e := range p.Errors {
+		details = append(details, strings.TrimSpace(e.Location+": "+e.Message))
+	}
+	text := strings.Join(details, "; ")
+	if resp.StatusCode == http.StatusNotFound {
+		return fmt.Errorf("%w: %s", ErrNotFound, text)
+	}
+	return errors.New(text)
+}

@@ -1,0 +1,245 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"sync/atomic"
+	"time"
+
+	"calljournal/agent/call"
+	"calljournal/storage"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+	"github.com/klauspost/compress/gzhttp"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// Store is the journal as it is read from here; *storage.DB is one.
+type Store interface {
+	Journal() string
+	Feed(after uint64, limit int) (storage.Page, error)
+	Head() uint64
+	Oldest() uint64
+	Changed() <-chan struct{}
+	SetConsumer(storage.Consumer) error
+	Calls(storage.Query) (recs []*call.Record, cursor string, err error)
+	Call(id string) (*call.Record, error)
+	Why(id string) (*storage.Why, error)
+	Backup(w io.Writer) (int64, error)
+	Check() (storage.Report, error)
+}
+
+// Options of New. All but Metrics must be set.
+type Options struct {
+	Agent, Version string
+	Store          Store
+	Status         func(context.Context) (Status, error)
+	Live           func(context.Context) ([]call.Record, error)
+	// Healthy says why the daemon should be started again, Ready why it cannot
+	// serve just now; nil is well.
+	Healthy, Ready func() error
+	Metrics        prometheus.Gatherer
+	Logger         *slog.Logger
+	Now            func() time.Time
+}
+
+// Limits of a request. The long poll is the only one that may take long.
+const (
+	maxBody    = 64 << 10
+	maxHeader  = 16 << 10
+	maxPolls   = 512 // long polls and live views at a time
+	answerTime = 60 * time.Second
+)
+
+// Server answers requests. It owns no listener: Network and Local are handlers.
+type Server struct {
+	o       Options
+	mux     *http.ServeMux
+	tokens  atomic.Pointer[[]Token]
+	guesses *guesses
+	polls   chan struct{} // one slot for each request that waits
+	ending  context.Context
+	end     context.CancelFunc
+}
+
+// New makes a Server that lets nobody in: SetTokens must follow.
+func New(o Options) *Server {
+	s := &Server{o: o, mux: http.NewServeMux(), guesses: newGuesses(o.Now), polls: make(chan struct{}, maxPolls)}
+	s.ending, s.end = context.WithCancel(context.Background())
+	s.SetTokens(nil)
+	s.routes()
+	return s
+}
+
+// SetTokens replaces all tokens; it may be called at any time.
+func (s *Server) SetTokens(tokens []Token) { s.tokens.Store(&tokens) }
+
+// End makes every request that waits answer now, so that a shutdown need not
+// wait for them.
+func (s *Server) End() { s.end() }
+
+func (s *Server) routes() {
+	config := huma.DefaultConfig("calljournal", s.o.Version)
+	config.CreateHooks = nil // no $schema field in every answer
+	config.DocsPath, config.OpenAPIPath, config.SchemasPath = "", "", ""
+	config.RejectUnknownQueryParameters = true // a filter with a typing error must not select everything
+	config.Info.Description = "The call journal of " + s.o.Agent + ". Times are RFC 3339 in UTC with milliseconds, or null; durations are milliseconds."
+	config.Components.SecuritySchemes = map[string]*huma.SecurityScheme{"token": {Type: "http", Scheme: "bearer"}}
+	api := humago.New(s.mux, config)
+	moments(api.OpenAPI().Components.Schemas)
+	api.UseMiddleware(func(ctx huma.Context, next func(huma.Context)) {
+		var scopes []string
+		for _, requirement := range ctx.Operation().Security {
+			scopes = append(scopes, requirement["token"]...)
+		}
+		if t := tokenOf(ctx.Context()); !t.opens(scopes) {
+			_ = huma.WriteErr(api, ctx, http.StatusForbidden, tooSmall(t, scopes))
+			return
+		}
+		next(ctx)
+	})
+
+	s.feedRoutes(api)
+	s.callRoutes(api)
+	s.stateRoutes(api)
+
+	yaml := openAPI(api)
+	s.raw("GET /openapi.yaml", nil, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/yaml")
+		_, _ = w.Write(yaml)
+	})
+	if s.o.Metrics != nil {
+		s.raw("GET /metrics", nil, promhttp.HandlerFor(s.o.Metrics, promhttp.HandlerOpts{DisableCompression: true}).ServeHTTP)
+	}
+	s.raw("GET /v1/live", []string{ScopeJournal}, s.live)
+	s.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		problem(w, http.StatusNotFound, "there is nothing at this address; /openapi.yaml lists what there is")
+	})
+}
+
+// raw is a route outside huma: what it answers is no JSON document.
+func (s *Server) raw(pattern string, scopes []string, h http.HandlerFunc) {
+	s.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+		if t := tokenOf(r.Context()); !t.opens(scopes) {
+			problem(w, http.StatusForbidden, tooSmall(t, scopes))
+			return
+		}
+		h(w, r)
+	})
+}
+
+func tooSmall(t Token, scopes []string) string {
+	return fmt.Sprintf("token %q has the scope %s; this needs %s or admin", t.Name, t.Scope, scopes[0])
+}
+
+// Network is the handler for listeners that everybody can reach.
+func (s *Server) Network() http.Handler {
+	return s.outer(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/healthz":
+			probe(w, s.o.Healthy)
+			return
+		case "/readyz":
+			probe(w, s.o.Ready)
+			return
+		}
+		text, ok := bearer(r)
+		token, known := find(*s.tokens.Load(), text)
+		if ok && known {
+			s.mux.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), tokenKey{}, token)))
+			return
+		}
+		w.Header().Set("WWW-Authenticate", `Bearer realm="calljournal"`)
+		if !ok {
+			problem(w, http.StatusUnauthorized, "this needs the header Authorization: Bearer TOKEN")
+			return
+		}
+		if !s.guesses.wrong(r) {
+			w.Header().Set("Retry-After", "5")
+			problem(w, http.StatusTooManyRequests, "too many wrong tokens")
+			return
+		}
+		s.o.Logger.Warn("wrong token", "remote", r.RemoteAddr)
+		problem(w, http.StatusUnauthorized, "this token is not known here")
+	})
+}
+
+// Local is the handler for the control socket: whoever may open the file may
+// ask for everything.
+func (s *Server) Local() http.Handler {
+	local := Token{Name: "control socket", Scope: ScopeAdmin}
+	return s.outer(func(w http.ResponseWriter, r *http.Request) {
+		s.mux.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), tokenKey{}, local)))
+	})
+}
+
+// outer is what holds for every request: limits, compression, and that a fault
+// of one request stays its own.
+func (s *Server) outer(h http.HandlerFunc) http.Handler {
+	compress, err := gzhttp.NewWrapper(gzhttp.EnableZstd(true), gzhttp.MinSize(1024), gzhttp.ExceptContentTypes([]string{"text/event-stream"}))
+	if err != nil {
+		panic("compression options: " + err.Error()) // they are constants
+	}
+	return compress(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer func() {
+			if p := recover(); p != nil && p != http.ErrAbortHandler {
+				s.o.Logger.Error("request failed", "path", r.URL.Path, "err", p, "stack", string(debug.Stack()))
+				problem(w, http.StatusInternalServerError, "the request failed; the log has the reason")
+			}
+		}()
+		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+		rc := http.NewResponseController(w)
+		if r.Method == http.MethodGet {
+			// A read deadline that passes while an answer waits would end the wait.
+			_ = rc.SetReadDeadline(time.Time{})
+		}
+		_ = rc.SetWriteDeadline(time.Now().Add(maxWait*time.Second + answerTime))
+		head := w.Header()
+		head.Set("X-Content-Type-Options", "nosniff")
+		head.Set("Content-Security-Policy", "default-src 'none'")
+		head.Set("Cache-Control", "no-store")
+		h(w, r)
+	}))
+}
+
+// fault hides from outside what only the log should tell.
+func (s *Server) fault(attempted string, err error) error {
+	s.o.Logger.Error("request failed", "attempted", attempted, "err", err)
+	return huma.Error500InternalServerError("the request failed; the log has the reason")
+}
+
+// HTTPServer is an http.Server with the limits that go with the handlers.
+func HTTPServer(h http.Handler, log *slog.Logger) *http.Server {
+	return &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       15 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    maxHeader,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	}
+}
+
+func probe(w http.ResponseWriter, well func() error) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	if err := well(); err != nil {
+		w.WriteHeader(http.StatusServiceUnavailable)
+		_, _ = io.WriteString(w, err.Error()+"\n")
+		return
+	}
+	_, _ = io.WriteString(w, "ok\n")
+}
+
+// problem answers as RFC 9457 wants it.
+func problem(w http.ResponseWriter, status int, detail string) {
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(&huma.ErrorModel{Status: status, Title: http.StatusText(status), Detail: detail})
+}

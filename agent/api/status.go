@@ -1,0 +1,110 @@
+package api
+
+import "calljournal/agent/call"
+
+// States of the daemon as a whole.
+const (
+	StateWell     = "well"
+	StateDegraded = "degraded" // a link down, a forwarder stuck, the disk short
+)
+
+// States of a link.
+const (
+	LinkConnecting = "connecting" // never up yet in this run
+	LinkUp         = "up"
+	LinkLost       = "lost"    // was up; tried again by itself
+	LinkRefused    = "refused" // the PBX does not let us in: somebody must see to it
+)
+
+// Status is what the daemon says of itself. The JSON is the interface; the table
+// that `calljournal status` prints is a view of it.
+type Status struct {
+	Agent     string      `json:"agent"`
+	Version   string      `json:"version"`
+	StartedAt call.Moment `json:"started_at"`
+	At        call.Moment `json:"at"` // when this was asked
+	State     string      `json:"state" enum:"well,degraded"`
+	Problems  []string    `json:"problems"` // why it is degraded, and what to do
+	Warnings  []string    `json:"warnings"` // what works but should not stay as it is
+
+	Links      []Link      `json:"links"`
+	OpenCalls  int         `json:"open_calls"`
+	LastCall   *LastCall   `json:"last_call"`
+	Journal    Journal     `json:"journal"`
+	Consumers  []Consumer  `json:"consumers"`
+	Forwarders []Forwarder `json:"forwarders"`
+	Gaps       []call.Gap  `json:"gaps"` // the newest
+}
+
+// Link is the line to one PBX.
+type Link struct {
+	PBX        string            `json:"pbx"`
+	Kind       string            `json:"kind"`
+	Address    string            `json:"address"`
+	State      string            `json:"state" enum:"connecting,up,lost,refused"`
+	Since      call.Moment       `json:"since"`
+	Session    uint64            `json:"session"`     // connections so far, over all runs
+	PBXVersion string            `json:"pbx_version"` // as the PBX says it
+	LastByteAt call.Moment       `json:"last_byte_at"`
+	Error      string            `json:"error"`    // why it is not up
+	NextTry    call.Moment       `json:"next_try"` // null while it is up
+	OpenCalls  int               `json:"open_calls"`
+	Bytes      uint64            `json:"bytes"`
+	Messages   uint64            `json:"messages"`
+	Thinned    uint64            `json:"thinned"` // messages that no rule needs
+	Events     uint64            `json:"events"`  // facts
+	Dropped    uint64            `json:"dropped"` // messages lost because memory was full: each is in a gap
+	QueueBytes uint64            `json:"queue_bytes"`
+	Malformed  map[string]uint64 `json:"malformed"`
+	Anomalies  uint64            `json:"anomalies"` // facts that fit nothing that is known
+	Warnings   []string          `json:"warnings"`
+}
+
+// LastCall is the newest record.
+type LastCall struct {
+	ID string      `json:"id"`
+	At call.Moment `json:"at"` // when it was recorded
+}
+
+// Journal is the file and the feed in it.
+type Journal struct {
+	ID         string      `json:"id"`
+	Path       string      `json:"path"`
+	Calls      uint64      `json:"calls"`
+	Head       uint64      `json:"head"`
+	Oldest     uint64      `json:"oldest"`
+	FileBytes  int64       `json:"file_bytes"`
+	FreeBytes  int64       `json:"free_bytes"` // inside the file, to be used again
+	DiskFree   int64       `json:"disk_free"`
+	LastCommit call.Moment `json:"last_commit"`
+	Stuck      *Stuck      `json:"stuck"`    // null while writing works
+	Salvaged   string      `json:"salvaged"` // if the journal was made out of a damaged one: how
+}
+
+// Stuck says since when, and why, nothing can be written.
+type Stuck struct {
+	Since   call.Moment `json:"since"`
+	Error   string      `json:"error"`
+	Waiting int         `json:"waiting"` // changes held in memory
+	NextTry call.Moment `json:"next_try"`
+}
+
+// Consumer is a follower of the feed.
+type Consumer struct {
+	Name string      `json:"name"`
+	Seq  uint64      `json:"seq"` // what it says it has safely stored
+	At   call.Moment `json:"at"`  // when it said so
+	Lag  uint64      `json:"lag"` // entries it has not
+}
+
+// States of a forwarder.
+const ForwarderNotBuilt = "not_built"
+
+// Forwarder sends calls on.
+type Forwarder struct {
+	Name  string `json:"name"`
+	Kind  string `json:"kind"`
+	State string `json:"state"`
+	Lag   uint64 `json:"lag"`
+	Error string `json:"error"`
+}

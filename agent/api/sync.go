@@ -1,0 +1,186 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"calljournal/agent/call"
+	"calljournal/storage"
+
+	"github.com/danielgtaylor/huma/v2"
+)
+
+const (
+	defaultPage = 500
+	maxPage     = 5000 // entries; 3 KB each
+	maxWait     = 60   // seconds
+)
+
+type feedInput struct {
+	After   uint64 `query:"after" doc:"the next of the page before; 0 starts at the oldest"`
+	Journal string `query:"journal" maxLength:"100" doc:"the journal of the page before: an answer of 410 says that it is another one now"`
+	Limit   int    `query:"limit" default:"500" minimum:"1" doc:"entries at most; more than 5000 is read as 5000"`
+	Wait    int    `query:"wait" minimum:"0" doc:"seconds to wait for something new; more than 60 is read as 60"`
+}
+
+// feedPage is what feedInput is answered with, for the description only: the
+// body is written by appendPage.
+type feedPage struct {
+	Journal string      `json:"journal"`
+	Agent   string      `json:"agent"`
+	Entries []feedEntry `json:"entries"`
+	Next    uint64      `json:"next" doc:"the after of the next page"`
+	Head    uint64      `json:"head" doc:"number of the newest entry"`
+	Oldest  uint64      `json:"oldest" doc:"smallest number that is kept"`
+}
+
+type feedEntry struct {
+	Seq  uint64       `json:"seq"`
+	At   call.Moment  `json:"at"`
+	Op   string       `json:"op" enum:"call,gap,delete"`
+	Call *call.Record `json:"call,omitempty"`
+	Gap  *call.Gap    `json:"gap,omitempty"`
+	ID   string       `json:"id,omitempty"`
+	Into string       `json:"into,omitempty"`
+}
+
+// body is an answer that is JSON already.
+type body struct {
+	ContentType string `header:"Content-Type"`
+	Body        []byte
+}
+
+// goneError tells a reader of the feed that it must start anew, and where.
+type goneError struct {
+	huma.ErrorModel
+	Journal string `json:"journal"`
+	Oldest  uint64 `json:"oldest"`
+	Head    uint64 `json:"head"`
+}
+
+func (s *Server) gone(why string) error {
+	return &goneError{huma.ErrorModel{Status: http.StatusGone, Title: http.StatusText(http.StatusGone), Detail: why},
+		s.o.Store.Journal(), s.o.Store.Oldest(), s.o.Store.Head()}
+}
+
+func (s *Server) feedRoutes(api huma.API) {
+	registry := api.OpenAPI().Components.Schemas
+	huma.Register(api, huma.Operation{
+		OperationID: "sync", Method: http.MethodGet, Path: "/v1/sync",
+		Summary:     "The feed",
+		Description: "Entries in commit order, numbered without a hole from 1. An entry is here only once it is safely on disk.",
+		Security:    []map[string][]string{{"token": {ScopeSync}}},
+		Responses: map[string]*huma.Response{
+			"200": {Description: "A page, possibly empty", Content: map[string]*huma.MediaType{
+				"application/json": {Schema: huma.SchemaFromType(registry, typeFor[feedPage]())}}},
+			"410": {Description: "Older than what is kept, or another journal", Content: map[string]*huma.MediaType{
+				"application/problem+json": {Schema: huma.SchemaFromType(registry, typeFor[goneError]())}}},
+		},
+	}, s.sync)
+	huma.Register(api, huma.Operation{
+		OperationID: "set-consumer", Method: http.MethodPut, Path: "/v1/consumers/{name}",
+		Summary:       "What a consumer has safely stored",
+		Description:   "Retention keeps what a consumer has not.",
+		Security:      []map[string][]string{{"token": {ScopeSync}}},
+		DefaultStatus: http.StatusNoContent,
+	}, s.setConsumer)
+}
+
+func (s *Server) sync(ctx context.Context, in *feedInput) (*body, error) {
+	if in.Journal != "" && in.Journal != s.o.Store.Journal() {
+		return nil, s.gone("this is another journal now: begin at after=0")
+	}
+	limit := min(in.Limit, maxPage)
+	page, err := s.page(in.After, limit)
+	if err == nil && len(page.Entries) == 0 && in.Wait > 0 {
+		page, err = s.waitForPage(ctx, in.After, limit, time.Duration(min(in.Wait, maxWait))*time.Second)
+	}
+	if err != nil {
+		return nil, err
+	}
+	b, err := appendPage(nil, s.o.Store.Journal(), s.o.Agent, &page)
+	if err != nil {
+		return nil, s.fault("write a page of the feed", err)
+	}
+	return &body{"application/json", b}, nil
+}
+
+func (s *Server) page(after uint64, limit int) (storage.Page, error) {
+	if after == 0 {
+		after = s.o.Store.Oldest() - 1
+	}
+	page, err := s.o.Store.Feed(after, limit)
+	switch {
+	case errors.Is(err, storage.ErrExpired):
+		return page, s.gone(fmt.Sprintf("entries after %d are no longer kept: begin at after=0", after))
+	case errors.Is(err, storage.ErrAhead):
+		return page, s.gone(fmt.Sprintf("this journal never had an entry %d: begin at after=0", after))
+	case err != nil:
+		return page, s.fault("read the feed", err)
+	}
+	return page, nil
+}
+
+// waitForPage holds the request until there is something new. The channel is
+// taken before the feed is read, so that no commit falls between the two.
+func (s *Server) waitForPage(ctx context.Context, after uint64, limit int, wait time.Duration) (storage.Page, error) {
+	if !s.takePoll() {
+		return storage.Page{}, huma.ErrorWithHeaders(huma.Error503ServiceUnavailable("too many requests wait already"), http.Header{"Retry-After": {"5"}})
+	}
+	defer s.givePoll()
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	for {
+		changed := s.o.Store.Changed()
+		page, err := s.page(after, limit)
+		if err != nil || len(page.Entries) > 0 {
+			return page, err
+		}
+		select {
+		case <-changed:
+		case <-timer.C:
+			return page, nil
+		case <-ctx.Done():
+			return page, ctx.Err()
+		case <-s.ending.Done():
+			return page, nil
+		}
+	}
+}
+
+func (s *Server) takePoll() bool {
+	select {
+	case s.polls <- struct{}{}:
+		return true
+	default:
+		return false
+	}
+}
+
+func (s *Server) givePoll() { <-s.polls }
+
+type consumerInput struct {
+	Name string `path:"name" maxLength:"64" pattern:"^[\\p{L}\\p{N}][\\p{L}\\p{N}._-]*$"`
+	Body struct {
+		Journal string `json:"journal" maxLength:"100"`
+		Seq     uint64 `json:"seq"`
+	}
+}
+
+func (s *Server) setConsumer(_ context.Context, in *consumerInput) (*struct{}, error) {
+	err := s.o.Store.SetConsumer(storage.Consumer{Name: in.Name, Journal: in.Body.Journal, Seq: in.Body.Seq})
+	switch {
+	case errors.Is(err, storage.ErrExpired):
+		return nil, s.gone("this is another journal now: begin at after=0")
+	case errors.Is(err, storage.ErrAhead):
+		return nil, huma.Error422UnprocessableEntity(fmt.Sprintf("this journal never had an entry %d", in.Body.Seq))
+	case errors.Is(err, storage.ErrFull):
+		return nil, huma.Error503ServiceUnavailable("the disk has no room")
+	case err != nil:
+		return nil, s.fault("note a consumer", err)
+	}
+	return nil, nil
+}

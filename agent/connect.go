@@ -1,0 +1,37 @@
+package agent
+
+import (
+	"crypto/tls"
+	"fmt"
+	"log/slog"
+	"net"
+
+	"calljournal/agent/config"
+	"calljournal/connectors"
+	"calljournal/connectors/asterisk"
+)
+
+// connect is the one place that knows which kinds of PBX are built in.
+func connect(p config.PBX, log *slog.Logger) (connectors.Connector, error) {
+	switch p.Kind {
+	case config.KindAsterisk:
+		return asterisk.New(asterisk.Config{
+			Name: p.Name, Address: p.Address, Username: p.Username, Secret: p.Secret.Reveal(), TLS: secure(p), Logger: log,
+		}), nil
+	default:
+		return nil, fmt.Errorf("kind %q is not built into this version", p.Kind)
+	}
+}
+
+// secure is the TLS of a [[pbx]], nil without. The PBX's certificate must be one
+// that this machine trusts, for the name or number in address.
+func secure(p config.PBX) *tls.Config {
+	if !p.TLS {
+		return nil
+	}
+	host, _, err := net.SplitHostPort(p.Address)
+	if err != nil {
+		host = p.Address
+	}
+	return &tls.Config{ServerName: host, MinVersion: tls.VersionTLS12}
+}

@@ -1,0 +1,21 @@
+// Package agent is the daemon: it holds a link to each PBX, lets the trackers
+// make records of what they say, commits those, and serves the journal.
+//
+// The invariant: facts go one way. A link never waits for a disk as long as its
+// bounded memory lasts; the trackers are touched by one goroutine and the store
+// is written by another; whoever reads follows the store. So a record that was
+// shown is on disk, and an end at any moment leaves nothing half done.
+//
+//	connector ─┐ supervise: back-off,                       ingest                commit
+//	connector ─┼──▶ events (bounded) ──▶ Tracker per PBX ──▶ group ──▶ (one) ──▶ storage.DB
+//	connector ─┘    session numbers      Directory.Enrich    of changes             │ wakes
+//	                                        ▲                                       ▼
+//	                          Ticked, Live ─┘                     api.Server: feed, calls, status
+//
+// While a commit runs, changes gather in the next group: a burst of hang-ups
+// costs one fsync, a lone one is on disk at once. When the disk is full the group
+// fills, ingest stops, the links' memories fill, and what no longer fits is
+// dropped there and becomes a gap in the feed.
+//
+// The end, in order: links, events, the last group, servers, store.
+package agent

@@ -1,0 +1,89 @@
+package agent
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"calljournal/agent/api"
+)
+
+// metrics is what /metrics shows. What status knows is read when it is asked
+// for; only durations are gathered as they happen.
+type metrics struct {
+	registry *prometheus.Registry
+	commits  prometheus.Histogram
+	delay    prometheus.Histogram
+	panics   prometheus.Counter
+}
+
+func newMetrics(a *Agent) *metrics {
+	m := &metrics{
+		registry: prometheus.NewRegistry(),
+		commits: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "calljournal_commit_seconds", Help: "How long one commit to the journal took.", Buckets: prometheus.ExponentialBuckets(0.0005, 2, 14),
+		}),
+		delay: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "calljournal_record_delay_seconds", Help: "From the bytes that completed a record to its being in the feed.", Buckets: prometheus.ExponentialBuckets(0.001, 2, 16),
+		}),
+		panics: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "calljournal_tracker_panics_total", Help: "Faults of the program itself while it took in a fact; each is in the log.",
+		}),
+	}
+	m.registry.MustRegister(m.commits, m.delay, m.panics, states{a}, collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return m
+}
+
+// states reads the links and the journal at the moment of asking.
+type states struct{ a *Agent }
+
+func desc(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc("calljournal_"+name, help, labels, nil)
+}
+
+// Describe implements prometheus.Collector; the set differs by configuration.
+func (s states) Describe(chan<- *prometheus.Desc) {}
+
+// Collect implements prometheus.Collector.
+func (s states) Collect(out chan<- prometheus.Metric) {
+	put := func(d *prometheus.Desc, t prometheus.ValueType, v float64, labels ...string) {
+		out <- prometheus.MustNewConstMetric(d, t, v, labels...)
+	}
+	const gauge, counter = prometheus.GaugeValue, prometheus.CounterValue
+	for _, l := range s.a.links {
+		st := l.look()
+		up := 0.0
+		if st.State == api.LinkUp {
+			up = 1
+		}
+		put(desc("link_up", "1 while the link to the PBX is up.", "pbx"), gauge, up, st.PBX)
+		put(desc("link_session", "Number of the connection, over all runs.", "pbx"), gauge, float64(st.Session), st.PBX)
+		put(desc("link_bytes_total", "Bytes read from the PBX.", "pbx"), counter, float64(st.Bytes), st.PBX)
+		put(desc("link_messages_total", "Messages read from the PBX.", "pbx"), counter, float64(st.Messages), st.PBX)
+		put(desc("link_thinned_total", "Messages that no rule needs.", "pbx"), counter, float64(st.Thinned), st.PBX)
+		put(desc("link_events_total", "Facts stated by the PBX.", "pbx"), counter, float64(st.Events), st.PBX)
+		put(desc("link_dropped_total", "Messages lost because memory was full; each is in a gap.", "pbx"), counter, float64(st.Dropped), st.PBX)
+		put(desc("link_queue_bytes", "Bytes that wait to be taken in.", "pbx"), gauge, float64(st.QueueBytes), st.PBX)
+		put(desc("link_anomalies_total", "Facts that fit nothing that is known.", "pbx"), counter, float64(st.Anomalies), st.PBX)
+		for kind, n := range st.Malformed {
+			put(desc("link_malformed_total", "Malformed input, by kind.", "pbx", "kind"), counter, float64(n), st.PBX, kind)
+		}
+	}
+	j := s.a.store.Stats()
+	stuck := 0.0
+	if s.a.trouble.get() != nil {
+		stuck = 1
+	}
+	put(desc("journal_stuck", "1 while nothing can be written."), gauge, stuck)
+	put(desc("journal_head", "Number of the newest entry of the feed."), gauge, float64(j.Head))
+	put(desc("journal_calls", "Calls in the journal."), gauge, float64(j.Calls))
+	put(desc("journal_file_bytes", "Size of the journal's file."), gauge, float64(j.FileBytes))
+	put(desc("journal_disk_free_bytes", "Free space on its disk."), gauge, float64(j.DiskFree))
+	consumers, err := s.a.store.Consumers()
+	if err != nil {
+		return
+	}
+	for _, c := range consumers {
+		put(desc("consumer_lag", "Entries that a consumer has not stored.", "consumer"), gauge, float64(j.Head-min(c.Seq, j.Head)), c.Name)
+	}
+}

@@ -1,0 +1,77 @@
+package agent
+
+import (
+	"log/slog"
+	"reflect"
+	"strings"
+
+	"calljournal/agent/config"
+)
+
+// Reload takes over what can change while calls are under way, and names what
+// cannot: that stays as it was until a restart.
+func (a *Agent) Reload(c *config.Config) (applied, restart []string) {
+	old := a.config.Load()
+	next := *old
+	changed := func(what string, same bool, list *[]string) bool {
+		if !same {
+			*list = append(*list, what)
+		}
+		return !same
+	}
+	if changed("log.level", c.Log == old.Log, &applied) {
+		next.Log = c.Log
+		if a.o.Level != nil {
+			a.o.Level.Set(Level(c.Log.Level))
+		}
+	}
+	people := changed("[[employee]]", reflect.DeepEqual(c.Employee, old.Employee), &applied)
+	lines := changed("[[line]]", reflect.DeepEqual(c.Line, old.Line), &applied)
+	country := changed("rules.country", c.Rules.Country == old.Rules.Country, &applied)
+	if people || lines || country {
+		next.Employee, next.Line, next.Rules.Country = c.Employee, c.Line, c.Rules.Country
+		a.directory.Store(directory(&next))
+	}
+	if changed("[[http.token]]", reflect.DeepEqual(c.HTTP.Token, old.HTTP.Token), &applied) {
+		next.HTTP.Token = c.HTTP.Token
+		a.server.SetTokens(tokens(&next))
+	}
+	next.Warnings = c.Warnings
+	a.config.Store(&next)
+
+	mine, theirs := next, *c
+	mine.HTTP.Token, theirs.HTTP.Token = nil, nil
+	changed("[agent]", mine.Agent == theirs.Agent, &restart)
+	changed("[[pbx]]", samePBX(mine.PBX, theirs.PBX), &restart)
+	changed("[http]", reflect.DeepEqual(mine.HTTP, theirs.HTTP), &restart)
+	changed("[[forward]]", reflect.DeepEqual(mine.Forward, theirs.Forward), &restart)
+	changed("[rules]", mine.Rules == theirs.Rules, &restart)
+	changed("[[tariff]]", reflect.DeepEqual(mine.Tariff, theirs.Tariff), &restart)
+	a.log.Info("configuration read again", "applied", strings.Join(applied, ", "))
+	if len(restart) > 0 {
+		a.log.Warn("changed, but needs a restart: calljournal service restart", "keys", strings.Join(restart, ", "))
+	}
+	return applied, restart
+}
+
+// samePBX compares what is written; compiled patterns differ by address only.
+func samePBX(a, b []config.PBX) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range a {
+		if !a[i].Equal(b[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+// Level is the slog level of a word that config has let through.
+func Level(word string) slog.Level {
+	var l slog.Level
+	if err := l.UnmarshalText([]byte(word)); err != nil {
+		return slog.LevelInfo
+	}
+	return l
+}

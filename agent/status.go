@@ -1,0 +1,181 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"calljournal/agent/api"
+	"calljournal/agent/call"
+	"calljournal/agent/config"
+)
+
+// Status is what the daemon says of itself now.
+func (a *Agent) Status(ctx context.Context) (api.Status, error) {
+	c := a.config.Load()
+	st := api.Status{
+		Agent: c.Agent.Name, Version: a.o.Version, StartedAt: a.startedAt, At: call.MomentOf(a.now()),
+		State: api.StateWell, Problems: []string{}, Warnings: a.warnings(c),
+		Links: []api.Link{}, Consumers: []api.Consumer{}, Forwarders: []api.Forwarder{}, LastCall: a.lastCall.Load(),
+	}
+	open, err := a.openCalls(ctx)
+	if err != nil {
+		return st, err
+	}
+	for i, l := range a.links {
+		s := l.look()
+		s.OpenCalls = open[i]
+		st.OpenCalls += open[i]
+		st.Links = append(st.Links, s)
+		for _, w := range s.Warnings {
+			st.Warnings = append(st.Warnings, fmt.Sprintf("pbx %s: %s", s.PBX, w))
+		}
+		if s.State != api.LinkUp {
+			st.Problems = append(st.Problems, linkProblem(s))
+		}
+	}
+	a.journalStatus(&st)
+	if st.Gaps, err = a.store.Gaps(5); err != nil {
+		return st, err
+	}
+	if st.Gaps == nil {
+		st.Gaps = []call.Gap{}
+	}
+	consumers, err := a.store.Consumers()
+	if err != nil {
+		return st, err
+	}
+	for _, k := range consumers {
+		lag := st.Journal.Head
+		if k.Journal == st.Journal.ID {
+			lag -= min(k.Seq, lag)
+		}
+		st.Consumers = append(st.Consumers, api.Consumer{Name: k.Name, Seq: k.Seq, At: k.At, Lag: lag})
+	}
+	for _, f := range c.Forward {
+		st.Forwarders = append(st.Forwarders, api.Forwarder{
+			Name: f.Name, Kind: f.Kind, State: api.ForwarderNotBuilt, Lag: st.Journal.Head, Error: "this version cannot forward",
+		})
+		st.Problems = append(st.Problems, fmt.Sprintf("forward %s: this version of calljournal cannot forward; nothing is sent. Remove [[forward]], or read /v1/sync", f.Name))
+	}
+	if len(st.Problems) > 0 {
+		st.State = api.StateDegraded
+	}
+	return st, nil
+}
+
+// linkProblem is why a link is not up and what to do, in one line.
+func linkProblem(s api.Link) string {
+	why := s.Error
+	if why == "" {
+		why = "no answer yet"
+	}
+	return fmt.Sprintf("pbx %s: link %s: %s", s.PBX, s.State, why)
+}
+
+func (a *Agent) journalStatus(st *api.Status) {
+	s := a.store.Stats()
+	st.Journal = api.Journal{
+		ID: s.Journal, Path: s.Path, Calls: s.Calls, Head: s.Head, Oldest: s.Oldest, FileBytes: s.FileBytes, FreeBytes: s.FreeBytes,
+		DiskFree: s.DiskFree, LastCommit: s.LastCommit, Stuck: a.trouble.get(),
+	}
+	if k := st.Journal.Stuck; k != nil {
+		st.Problems = append(st.Problems, fmt.Sprintf("journal: nothing can be written since %s: %s; %s are free on the disk",
+			k.Since.Time().Format(time.RFC3339), k.Error, bytesText(s.DiskFree)))
+	}
+	if s.DiskFree > 0 && s.DiskFree < diskShort {
+		st.Problems = append(st.Problems, fmt.Sprintf("disk: only %s are free at %s", bytesText(s.DiskFree), s.Path))
+	}
+	if s.Damaged != "" {
+		st.Problems = append(st.Problems, "journal: damaged: "+s.Damaged+"; a restart saves what can be read into a new one")
+	}
+	if v := s.Salvaged; v != nil {
+		st.Journal.Salvaged = fmt.Sprintf("%s: %d calls saved, %d entries lost, the damaged file is %s", v.Reason, v.Calls, v.Lost, v.From)
+		st.Warnings = append(st.Warnings, "journal: made out of a damaged one: "+st.Journal.Salvaged)
+	}
+}
+
+// diskShort is when the disk counts as short although writing still works.
+const diskShort = 256 << 20
+
+func bytesText(n int64) string {
+	switch {
+	case n >= 1<<30:
+		return fmt.Sprintf("%.1f GiB", float64(n)/(1<<30))
+	case n >= 1<<20:
+		return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20))
+	}
+	return fmt.Sprintf("%d bytes", n)
+}
+
+func (a *Agent) openCalls(ctx context.Context) (n []int, err error) {
+	err = a.ask(ctx, func() {
+		at := call.MomentOf(a.now())
+		for _, l := range a.links {
+			n = append(n, len(l.tracker.Live(at)))
+		}
+	})
+	if n == nil {
+		n = make([]int, len(a.links)) // while ending
+	}
+	return n, err
+}
+
+// warnings is standing advice, from the configuration.
+func (a *Agent) warnings(c *config.Config) []string {
+	out := append([]string{}, c.Warnings...)
+	if u := unbuilt(c); len(u) > 0 {
+		out = append(out, "configured, but this version does nothing with it: "+strings.Join(u, ", "))
+	}
+	return out
+}
+
+// unbuilt names what is configured and has no effect yet. [[forward]] is not
+// here: that nothing is sent is a problem, not advice.
+func unbuilt(c *config.Config) (keys []string) {
+	add := func(key string, set bool) {
+		if set {
+			keys = append(keys, key)
+		}
+	}
+	for _, p := range c.PBX {
+		add("pbx "+p.Name+" cdr_file", p.CDRFile != "")
+		add("pbx "+p.Name+" recordings_dir", p.RecordingsDir != "")
+		add("pbx "+p.Name+" voicemail_dir", p.VoicemailDir != "")
+		add("pbx "+p.Name+" fax_dir", p.FaxDir != "")
+	}
+	add("rules.spam_numbers_file", c.Rules.SpamNumbersFile != "")
+	add("[[tariff]]", len(c.Tariff) > 0)
+	return keys
+}
+
+// say tells the log at the start what an administrator must not miss.
+func (a *Agent) say(c *config.Config) {
+	for _, w := range a.warnings(c) {
+		a.log.Warn(w)
+	}
+	for _, f := range c.Forward {
+		a.log.Error("this version cannot forward: nothing is sent", "forward", f.Name, "kind", f.Kind)
+	}
+}
+
+// healthy says why only a new start can help.
+func (a *Agent) healthy() error {
+	if quiet := a.now().Sub(time.Unix(0, a.heartbeat.Load())); quiet > 30*time.Second {
+		return fmt.Errorf("no facts were taken in for %s", quiet.Round(time.Second))
+	}
+	return nil
+}
+
+// ready says why this daemon does not do its work just now.
+func (a *Agent) ready() error {
+	if a.isEnding() {
+		return errors.New("ending")
+	}
+	if k := a.trouble.get(); k != nil {
+		return errors.New("the journal cannot be written: " + k.Error)
+	}
+	return a.healthy()
+}
