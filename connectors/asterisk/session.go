@@ -1,0 +1,215 @@
+package asterisk
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"calljournal/agent/call"
+	"calljournal/connectors/wire"
+)
+
+// heldMost is how many facts may wait for a survey to end.
+const heldMost = 20_000
+
+// session is one connection from the moment amigo is ready: it takes the
+// messages in, one by one, on one goroutine.
+type session struct {
+	c      *Connector
+	number uint64
+	line   *wire.Line
+	emit   func(call.Event)
+	seq    uint64
+	tag    string // begins all ActionIDs of this session, and nobody else's
+
+	up      bool // LinkUp is out
+	survey  *survey
+	surveys int
+	gaps    []call.Event // told before the snapshot that heals them
+	held    []call.Event // facts that came while a survey was under way
+
+	seen    call.Moment   // arrival of the last message
+	ahead   time.Duration // how far the PBX's clock is ahead of ours
+	stamped bool          // its events carry a Timestamp, as far as is known
+}
+
+func newSession(c *Connector, number uint64, line *wire.Line, emit func(call.Event)) *session {
+	return &session{c: c, number: number, line: line, emit: emit, tag: "cj-" + rand.Text()[:10] + "-",
+		seen: call.MomentOf(time.Now()), stamped: true}
+}
+
+// run takes everything that comes until the line has ended and all that was read
+// is taken in: then it returns nil, and the line knows why it ended. An error
+// means that the parser failed us.
+func (s *session) run(p *parser) error {
+	pumped := make(chan error, 1)
+	var pump sync.WaitGroup
+	pump.Go(func() { pumped <- s.line.Pump(p.conn) })
+	defer func() {
+		s.line.End(errors.New("the session is over"))
+		p.conn.Close()
+		pump.Wait()
+	}()
+	s.ask()
+	patience := time.NewTicker(s.c.cfg.AnswerWithin / 4)
+	defer patience.Stop()
+	for {
+		select {
+		case m := <-p.messages:
+			if m["Event"] == wire.AMIEnd {
+				return nil
+			}
+			s.take(m)
+		case now := <-patience.C:
+			if s.survey != nil && now.Sub(s.survey.asked) >= s.c.cfg.AnswerWithin {
+				s.conclude()
+			}
+		case err := <-pumped:
+			if err != nil {
+				return fmt.Errorf("hand messages to the parser: %w", err)
+			}
+		case <-p.done:
+			return errors.New("the parser has ended")
+		}
+	}
+}
+
+// take takes in one message.
+func (s *session) take(m map[string]string) {
+	if us, err := strconv.ParseInt(m[wire.AMISeen], 10, 64); err == nil {
+		s.seen = call.Moment(us)
+	}
+	event := m["Event"]
+	if event == wire.AMIGap {
+		s.gap(m)
+		return
+	}
+	if id, ours := strings.CutPrefix(m["ActionID"], s.tag); ours {
+		if s.survey != nil && s.survey.answer(id, m, s.seen) {
+			s.conclude()
+		}
+		return
+	}
+	switch {
+	case event == "":
+		return // an answer to a Ping
+	case strings.EqualFold(event, "FullyBooted"):
+		s.booted(m)
+		return
+	case strings.EqualFold(event, "Shutdown"):
+		s.c.stopping = true
+		return
+	}
+	s.checkStamp(m)
+	for _, e := range Normalise(m, s.seen) {
+		s.fact(e)
+	}
+}
+
+// gap states a loss, and asks the PBX how things stand: what was lost may have
+// been the end of a call.
+func (s *session) gap(m map[string]string) {
+	from, _ := strconv.ParseInt(m[wire.AMIFrom], 10, 64)
+	to, _ := strconv.ParseInt(m[wire.AMITo], 10, 64)
+	g := call.Event{Kind: call.LinkGap, From: s.pbxTime(call.Moment(from)), At: s.pbxTime(call.Moment(to)), Seen: call.Moment(to),
+		Data: m[wire.AMICount] + " messages lost: " + m[wire.AMIReason]}
+	s.c.log.Warn("messages of the PBX were lost", "session", s.number, "count", m[wire.AMICount], "why", m[wire.AMIReason])
+	if s.survey != nil {
+		s.gaps = append(s.gaps, g) // its answers may be among the lost
+	} else {
+		s.send(g)
+	}
+	s.ask()
+}
+
+// booted: the PBX tells how long it has been up, at sign-in, and when it has
+// just come up behind a connection that stayed (a proxy's).
+func (s *session) booted(m map[string]string) {
+	seconds, err := strconv.ParseInt(m["Uptime"], 10, 64)
+	if err != nil || seconds < 0 || seconds > 1<<31 {
+		return
+	}
+	started := s.seen.Add(-time.Duration(seconds) * time.Second)
+	if s.survey != nil {
+		s.survey.booted = started
+		return
+	}
+	if s.c.restarted(started) {
+		s.send(call.Event{Kind: call.PBXStarted, At: s.pbxTime(s.seen), Seen: s.seen, From: started})
+		s.ask()
+	}
+}
+
+// restarted compares the start of the PBX's process with what is known and
+// keeps it. Uptime is in whole seconds and so is CoreStartupTime: a difference of
+// up to three seconds is none, and no Asterisk comes up twice in that time.
+func (c *Connector) restarted(started call.Moment) bool {
+	before := c.started
+	if started == 0 {
+		gone := c.stopping
+		c.stopping = false
+		return gone
+	}
+	apart := started.Sub(before).Abs()
+	same := apart <= 3*time.Second
+	c.stopping = false
+	if before == 0 || !same {
+		c.started = started
+	}
+	return before != 0 && !same
+}
+
+// checkStamp keeps the advice about timestampevents.
+func (s *session) checkStamp(m map[string]string) {
+	stamped := m["Timestamp"] != ""
+	if stamped == s.stamped {
+		return
+	}
+	s.stamped = stamped
+	if stamped {
+		s.c.warn(warnStamps, "")
+	} else {
+		s.c.warn(warnStamps, "events carry no Timestamp, so times are those of arrival: set timestampevents = yes in the [general] part of manager.conf")
+	}
+}
+
+// pbxTime is a moment of ours on the PBX's clock, if its facts are stamped by
+// that: times of both kinds must not meet in one duration.
+func (s *session) pbxTime(m call.Moment) call.Moment {
+	if !s.stamped {
+		return m
+	}
+	return m.Add(s.ahead)
+}
+
+// fact states a fact, now or when the survey under way has ended.
+func (s *session) fact(e call.Event) {
+	if s.survey == nil {
+		s.send(e)
+		return
+	}
+	if s.held = append(s.held, e); len(s.held) >= heldMost {
+		s.conclude()
+	}
+}
+
+func (s *session) send(e call.Event) {
+	s.seq++
+	e.Session, e.Seq = s.number, s.seq
+	s.c.events.Add(1)
+	s.emit(e)
+}
+
+// finish states what is still held, then the end.
+func (s *session) finish(why error) {
+	if s.survey != nil {
+		s.survey.cutOff = true
+		s.conclude()
+	}
+	last := call.Moment(s.c.count.LastByte.Load())
+	s.send(call.Event{Kind: call.LinkDown, At: s.pbxTime(last), Seen: last, Data: why.Error()})
+}
