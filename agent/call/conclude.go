@@ -149,7 +149,7 @@ func (s *story) passedOn(v *view) {
 
 // lost: another phone answered first, or the call was taken from this one.
 func lost(l *leg) bool {
-	return l.cause != nil && (l.cause.Q850 == 26 || l.cause.Text == "LOSE_RACE" || l.cause.Text == "PICKED_OFF")
+	return l.cause != nil && (l.cause.Q850 == 26 || l.cause.Text == causeLoseRace || l.cause.Text == causePickedOff)
 }
 
 // consultation: an employee of this call called somebody beside it, from a
@@ -177,15 +177,25 @@ func (s *story) consultation(l *leg, v *view) bool {
 }
 
 // picked: the leg came by itself to take this call, by pickup or from parking.
+// FreeSWITCH has no event of a pickup; the phone that lost the call says so.
 func (s *story) picked(l *leg) bool {
 	for i := range s.facts {
-		e := &s.facts[i]
-		if (e.Kind == PickedUp || e.Kind == Executed && e.App == AppPickup) && e.Leg == l.id || e.Kind == Unparked && e.Peer == l.id {
+		switch e := &s.facts[i]; {
+		case e.Kind == PickedUp && e.Leg == l.id, e.Kind == Unparked && e.Peer == l.id:
 			return true
+		case e.Kind == LegEnded && e.Cause != nil && e.Cause.Text == causePickedOff:
+			return l.calling && l.answered != 0 && e.At.Sub(l.answered).Abs() < time.Second
 		}
 	}
 	return false
 }
+
+// The causes by which FreeSWITCH says that a phone's ringing ended because of
+// another phone (switch_types.h, 702 and 805).
+const (
+	causeLoseRace  = "LOSE_RACE"
+	causePickedOff = "PICKED_OFF"
+)
 
 func clip(in []stretch, from, to Moment) []stretch {
 	var out []stretch
@@ -446,7 +456,21 @@ func (s *story) timeline(v *view) []span {
 	if len(out) == 0 {
 		out = append(out, span{"wait", v.start, v.end, ""})
 	}
+	// Picking up before a queue (Answer() waits for sound, half a second at the
+	// most) is no menu.
+	for i := 0; i+1 < len(out); i++ {
+		if out[i].kind == "ivr" && out[i+1].kind == "queue" && out[i].to.Sub(out[i].from) < time.Second && !s.played(out[i]) {
+			out[i].kind = "wait"
+		}
+	}
 	return out
+}
+
+// played: something was played to the caller in that stretch.
+func (s *story) played(p span) bool {
+	return slices.ContainsFunc(s.facts, func(e Event) bool {
+		return e.Kind == Executed && e.App == AppPlayback && e.At >= p.from && e.At < p.to
+	})
 }
 
 // sameRecord compares two records but for their revision.

@@ -34,16 +34,22 @@ func (s *story) transfers(v *view) []Transfer {
 			add(Transfer{Type: TransferPark, By: text(by), To: text(e.Number), At: e.At})
 		case PickedUp:
 			add(Transfer{Type: TransferPickup, By: text(s.whoIs(e.Leg)), To: text(s.whoIs(e.Leg)), At: e.At})
-		case Executed:
-			if l := s.legs[e.Leg]; e.App == AppPickup && l.calling && s.spoke(v, l) {
-				add(Transfer{Type: TransferPickup, By: text(s.who(l)), To: text(s.who(l)), At: l.answered})
-			}
 		case Forwarded:
 			if l := s.legs[e.Leg]; !s.stated(i) {
 				add(Transfer{Type: TransferForward, By: text(s.extension(l)), To: text(e.Number), At: e.At})
 			}
 		case LegEnded:
+			if s.stated(i) {
+				continue
+			}
 			out = append(out, s.moves(e, v)...)
+			if e.Cause != nil && e.Cause.Text == causePickedOff {
+				for _, l := range s.order {
+					if l.calling && l != v.first && s.picked(l) && s.spoke(v, l) {
+						add(Transfer{Type: TransferPickup, By: text(s.who(l)), To: text(s.who(l)), At: e.At})
+					}
+				}
+			}
 		case DialEnded:
 			if e.Number != "" {
 				add(Transfer{Type: TransferForward, By: text(s.whoIs(e.Peer)), To: text(e.Number), At: e.At})

@@ -196,41 +196,42 @@ func (s *story) outcome(v *view, r *Record) {
 	}
 }
 
-// spokenWith names who spoke first and who spoke last. In a conference only
-// employees count.
+// spokenWith names who spoke first and who spoke last.
 func (s *story) spokenWith(v *view) (first, last string) {
 	if v.originated && s.outside(v.first) {
 		if _, to := s.callbackParties(v); to != nil {
 			return s.who(to), s.who(to)
 		}
 	}
-	pick := func(t stretch) string {
-		for i := len(t.with) - 1; i >= 0; i-- {
-			l := s.legs[t.with[i]]
-			if !t.conference || s.extension(l) != "" {
-				return s.who(l)
-			}
-		}
-		return ""
+	begin, end := v.talks[0], v.talks[len(v.talks)-1]
+	first, last = s.who(s.legs[begin.with[0]]), s.who(s.legs[end.with[len(end.with)-1]])
+	if begin.conference {
+		first = s.employeeMet(v.talks, begin.from, begin.from.Add(together))
 	}
-	for _, t := range v.talks {
-		if !t.conference {
-			if first == "" {
-				first = s.who(s.legs[t.with[0]])
-			}
-		} else if first == "" {
-			for _, l := range t.with {
-				if x := s.extension(s.legs[l]); x != "" {
-					first = x
-					break
-				}
-			}
-		}
-		if name := pick(t); name != "" {
-			last = name
-		}
+	if end.conference {
+		last = s.employeeMet(v.talks, end.to.Add(-together), end.to)
 	}
 	return first, last
+}
+
+// together is how far apart people enter or leave a conference who are there
+// together.
+const together = 750 * time.Millisecond
+
+// employeeMet is the employee who was in the conference with the caller between
+// two moments; "" if only the outside was.
+func (s *story) employeeMet(talks []stretch, from, to Moment) string {
+	for _, t := range talks {
+		if !t.conference || t.to < from || t.from > to {
+			continue
+		}
+		for _, id := range t.with {
+			if x := s.extension(s.legs[id]); x != "" {
+				return x
+			}
+		}
+	}
+	return ""
 }
 
 // endedBy: whose far end left first. If the PBX kept the caller after that, who
@@ -305,7 +306,7 @@ func (s *story) status(v *view) (string, *Cause) {
 	case service:
 		s.because("status", "the PBX itself served the caller")
 		return StatusSelfService, v.caller.cause
-	case v.caller.hungUp != 0 && !v.originated:
+	case v.caller.hungUp != 0 && (!v.originated || v.caller.answered != 0):
 		s.because("status", "the caller left before anyone answered")
 		return StatusAbandoned, v.caller.cause
 	}

@@ -75,19 +75,23 @@ func (f *floor) through(b string, a LegID, at Moment, seen map[string]bool) (wit
 // and which leg stood for him. first is the leg that he came with.
 func (s *story) listen(first LegID, end Moment) (talks []stretch, turns []turn) {
 	f := &floor{s: s, in: map[LegID][]string{}, rooms: map[string][]LegID{}, kind: map[string]BridgeKind{},
-		guests: map[string][]LegID{}, holding: map[LegID]LegID{}, gone: map[LegID]bool{}}
+		guests: map[string][]LegID{}, holding: map[LegID]LegID{}, gone: map[LegID]bool{}, gave: map[LegID]bool{}}
 	caller := first
 	turns = []turn{{s.legs[first].created, first}}
 	var now *stretch
-	var last []LegID // whom the caller was connected with last
+	var last []LegID   // whom the caller was connected with last
+	clock := Moment(0) // never goes back, though stamps do
 	for i := range s.facts {
 		e := &s.facts[i]
+		next := f.taken(e, caller, last)
 		f.apply(e)
-		if next := s.taken(e, caller, last); next != "" {
+		if next != "" {
+			f.gave[caller], f.gave[e.Transfer.Transferer], f.gave[e.Transfer.Second] = true, true, true
 			caller = next
 			turns = append(turns, turn{e.At, next})
 		}
-		with, held, conference := f.state(caller, e.At)
+		clock = max(clock, e.At)
+		with, held, conference := f.state(caller, clock)
 		if now != nil && slices.Equal(now.with, with) && now.held == held {
 			continue
 		}
@@ -112,6 +116,10 @@ func (s *story) listen(first LegID, end Moment) (talks []stretch, turns []turn) 
 // and consults elsewhere is still with him.
 func (f *floor) state(caller LegID, at Moment) (with []LegID, held, conference bool) {
 	with, conference = f.hears(caller, at)
+	with = slices.DeleteFunc(with, func(l LegID) bool { return f.gave[l] })
+	if waits, ok := f.holding[caller]; ok && !slices.Contains(with, waits) && !f.gone[waits] {
+		return []LegID{waits}, true, false // he consults; who waits for him is still with him
+	}
 	for phone, waits := range f.holding {
 		if waits == caller && !slices.Contains(with, phone) && !f.gone[phone] && len(with) == 0 {
 			with = append(with, phone)
@@ -192,10 +200,13 @@ func (s *story) guest(e *Event) {
 }
 
 // taken: the caller himself gave the call away, so that the party he talked
-// with stays in his place.
-func (s *story) taken(e *Event, caller LegID, last []LegID) LegID {
+// with, or had on hold, stays in his place.
+func (f *floor) taken(e *Event, caller LegID, last []LegID) LegID {
 	if e.Kind != Transferred || e.Transfer.Transferer != caller && e.Transfer.Second != caller {
 		return ""
+	}
+	if waits, ok := f.holding[caller]; ok {
+		return waits
 	}
 	for i := len(last) - 1; i >= 0; i-- {
 		if l := last[i]; l != e.Transfer.Transferer && l != e.Transfer.Second {
