@@ -1,0 +1,101 @@
+package packaging_test
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+
+	"calljournal/agent/config"
+	"calljournal/packaging"
+)
+
+// parse reads a text as calljournal.toml, with every secret file it names there.
+func parse(t *testing.T, text string) *config.Config {
+	t.Helper()
+	credentials := t.TempDir()
+	for i, m := range regexp.MustCompile(`(?m)^\w+_file = "(.+)"$`).FindAllStringSubmatch(text, -1) {
+		if err := os.WriteFile(filepath.Join(credentials, filepath.Base(m[1])), fmt.Appendf(nil, "a secret of its own, number %d", i), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	env := config.Env{Hostname: os.Hostname, Getenv: func(k string) string {
+		if k == "CREDENTIALS_DIRECTORY" {
+			return credentials
+		}
+		return ""
+	}}
+	c, err := config.Parse(filepath.Join(t.TempDir(), "calljournal.toml"), []byte(text), env)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// commented matches the keys and tables that the example only shows.
+var commented = regexp.MustCompile(`(?m)^# (\[\[?[a-z.]+\]\]?|[a-z_]+ = .*)$`)
+
+func TestExample_Parses(t *testing.T) {
+	parse(t, packaging.Example)
+	all := parse(t, commented.ReplaceAllString(packaging.Example, "$1"))
+	if len(all.Employee) != 1 || len(all.Line) != 1 || len(all.Tariff) != 1 || len(all.Forward) != 1 || len(all.HTTP.Token) != 1 {
+		t.Errorf("not every table is shown: %s", all.Redacted())
+	}
+}
+
+// What is in effect in the example is what holds without it.
+func TestExample_StatesTheDefaults(t *testing.T) {
+	got := parse(t, packaging.Example)
+	want := parse(t, `
+[[pbx]]
+name = "main"
+kind = "asterisk"
+address = "127.0.0.1:5038"
+username = "calljournal"
+secret_file = "/etc/calljournal/ami.secret"
+`)
+	if got.Redacted() != want.Redacted() {
+		t.Errorf("example:\n%s\ndefaults:\n%s", got.Redacted(), want.Redacted())
+	}
+}
+
+// Every key that the program knows is in the example.
+func TestExample_HasEveryKey(t *testing.T) {
+	known := parse(t, commented.ReplaceAllString(packaging.Example, "$1")).Redacted()
+	for _, m := range regexp.MustCompile(`(?m)^([a-z_]+) = `).FindAllStringSubmatch(known, -1) {
+		if !regexp.MustCompile(`(?m)\b` + m[1] + ` = `).MatchString(packaging.Example) {
+			t.Errorf("%s is not in the example", m[1])
+		}
+	}
+}
+
+func TestUnit_NamesWhatInstallReplaces(t *testing.T) {
+	if !strings.Contains(packaging.Unit, "\nExecStart="+packaging.UnitProgram+" run --config "+packaging.UnitConfig+"\n") {
+		t.Error("ExecStart is not what UnitProgram and UnitConfig say")
+	}
+	if strings.Contains(packaging.Unit, "{{") {
+		t.Error("the installer would read {{ as a template")
+	}
+}
+
+// mostExposed is what systemd-analyze may say at most: 9.6 is a bare unit.
+const mostExposed = 1.5
+
+func TestUnit_IsHardened(t *testing.T) {
+	analyze, err := exec.LookPath("systemd-analyze")
+	if err != nil {
+		t.Skip("systemd-analyze is not on this machine: the unit's exposure was not measured")
+	}
+	out, err := exec.Command(analyze, "security", "--offline=true", "calljournal.service").CombinedOutput()
+	m := regexp.MustCompile(`Overall exposure level for \S+: (\d+\.\d+)`).FindSubmatch(out)
+	if m == nil {
+		t.Skipf("systemd-analyze on this machine cannot judge a file: %v: %.300s", err, out)
+	}
+	if level, err := strconv.ParseFloat(string(m[1]), 64); err != nil || level > mostExposed {
+		t.Errorf("exposure %s, want at most %.1f:\n%s", m[1], mostExposed, out)
+	}
+}
