@@ -27,7 +27,8 @@ type floor struct {
 	kind    map[string]BridgeKind //
 	guests  map[string][]LegID    // legs of other calls in a conference
 	holding map[LegID]LegID       // who has whom on hold: the phone, the one who waits
-	gone    map[LegID]bool        //
+	gone    map[LegID]bool
+	gave    map[LegID]bool // who gave the call away: no party to it any more
 }
 
 // hears lists the real legs that hear the leg a, and whether through a
