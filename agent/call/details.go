@@ -65,8 +65,11 @@ func (s *story) transfers(v *view) []Transfer {
 		x := &out[i]
 		if x.Type != TransferPark {
 			next := v.end
-			if i+1 < len(out) {
-				next = out[i+1].At
+			for _, y := range out[i+1:] {
+				if y.Type != TransferForward { // a forward only carries this one on
+					next = y.At
+					break
+				}
 			}
 			x.Answered = ptr(s.takenUp(v, x, next))
 		}
