@@ -2,7 +2,6 @@ package call
 
 import (
 	"cmp"
-	"encoding/json"
 	"slices"
 	"time"
 )
@@ -141,7 +140,7 @@ func (s *story) passedOn(v *view) {
 		if o := v.caller.over(); o != 0 && (end == 0 || o < end) {
 			end = o
 		}
-		s.because("status", "the phone's answer was passed on to the caller, though no bridge was made")
+		s.because("answered_at", "the phone's answer was passed on to the caller, though no bridge was made", l.factOf(LegAnswered), v.caller.factOf(LegAnswered))
 		v.talks = []stretch{{from: v.caller.answered, to: max(end, v.caller.answered), with: []LegID{l.id}}}
 		return
 	}
@@ -222,12 +221,25 @@ func text(v string) *string {
 }
 
 func (s *story) times(v *view, r *Record) {
+	s.because("started_at", "the call's first channel appeared", s.order[0].factOf(LegCreated, LegSeen))
+	switch {
+	case v.caller.hungUp != 0 && v.caller.hungUp == v.end:
+		s.because("ended_at", "the far end of the caller's channel left", v.caller.factOf(LegHungUp, LegEnded))
+	default:
+		s.because("ended_at", "the caller's channel ended", v.caller.factOf(LegEnded, LegVanished))
+	}
+	if v.caller != v.first {
+		s.because("ended_at", "the caller had given the call away: the party that stayed counts")
+	}
 	r.StartedAt, r.EndedAt = v.start.Ms(), v.end.Ms()
 	r.TotalMs = ptr(ms(v.start, v.end))
 	r.AnsweredAt = v.answer.Ms()
 	until := v.end
 	if v.answer != 0 {
 		until = v.answer
+		if n := v.talks[0].fact; n != 0 {
+			s.because("answered_at", "the caller and a person were first in one talk", n)
+		}
 	}
 	r.WaitMs = ptr(ms(v.start, until))
 	if !v.originated && v.first.answered != 0 && (v.answer == 0 || v.first.answered < v.answer-Moment(50*time.Millisecond/time.Microsecond)) {
@@ -253,6 +265,19 @@ func (s *story) times(v *view, r *Record) {
 			queue += ms(p.from, min(p.to, max(until, p.from)))
 		}
 	}
+	for _, t := range v.talks {
+		if t.fact != 0 {
+			s.because("talk_ms", "from here the caller was connected with others than before", t.fact)
+		}
+		if t.held {
+			s.because("hold_ms", "the other side was on hold, or consulted", t.fact)
+		}
+	}
+	for i := range s.facts {
+		if e := &s.facts[i]; e.Kind == Queued || e.Kind == Unqueued {
+			s.because("queue_ms", "the caller entered or left a queue", e.N)
+		}
+	}
 	r.TalkMs, r.HoldMs, r.IVRMs, r.QueueMs = &talk, &hold, &ivr, &queue
 	r.TotalWaitMs = ptr(*r.TotalMs - talk)
 	r.RingMs = s.ringing(v)
@@ -268,10 +293,13 @@ func (s *story) ringing(v *view) *int64 {
 		}
 		switch {
 		case v.talks[0].conference || w.calling:
-			return ptr(int64(0)) // met, or picked up: this phone did not ring
+			s.because("ring_ms", "met in a conference or picked up: that phone did not ring")
+			return ptr(int64(0))
 		case w.ringing == 0 || w.ringing > v.answer:
+			s.because("ring_ms", "the phone that answered never said that it rang")
 			return nil
 		}
+		s.because("ring_ms", "the phone that answered, from its ringing to its answer", w.factOf(LegRinging), w.factOf(LegAnswered))
 		return ptr(ms(w.ringing, max(w.ringing, min(v.answer, cmp.Or(w.answered, v.answer)))))
 	}
 	tried := v.tried
@@ -471,13 +499,4 @@ func (s *story) played(p span) bool {
 	return slices.ContainsFunc(s.facts, func(e Event) bool {
 		return e.Kind == Executed && e.App == AppPlayback && e.At >= p.from && e.At < p.to
 	})
-}
-
-// sameRecord compares two records but for their revision.
-func sameRecord(a, b *Record) bool {
-	x, y := *a, *b
-	x.Rev, y.Rev = 0, 0
-	xs, err1 := json.Marshal(x)
-	ys, err2 := json.Marshal(y)
-	return err1 == nil && err2 == nil && string(xs) == string(ys)
 }

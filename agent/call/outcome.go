@@ -13,7 +13,7 @@ func (s *story) parties(v *view, r *Record) {
 	r.Origin = OriginDialled
 	if v.originated {
 		r.Origin = OriginOriginated
-		s.because("origin", "the PBX made the first channel itself")
+		s.because("origin", "the PBX made the first channel itself", s.order[0].factOf(LegCreated, LegSeen))
 	}
 	r.Direction = s.direction(v)
 	var from, to *leg
@@ -85,7 +85,7 @@ func asDialled(exten string) string {
 // for it lead. Whoever comes later, by a transfer or a forward, changes nothing.
 func (s *story) direction(v *view) string {
 	if v.inbound {
-		s.because("direction", "the first channel leads outside")
+		s.because("direction", "the first channel leads outside", v.first.factOf(LegCreated, LegSeen))
 		return Inbound
 	}
 	inside, outside := 0, 0
@@ -118,6 +118,7 @@ func (s *story) direction(v *view) string {
 		s.because("direction", "an employee called, nothing was called for him, and the number is too long for an extension")
 		return Outbound
 	}
+	s.because("direction", "employees on both sides", v.first.factOf(LegCreated, LegSeen))
 	return Internal
 }
 
@@ -248,30 +249,36 @@ func (s *story) endedBy(v *view) string {
 	}
 	if v.answer == 0 {
 		if callerLeft != 0 {
+			s.because("ended_by", "the caller's far end left", v.caller.factOf(LegHungUp, LegEnded))
 			return caller
 		}
+		s.because("ended_by", "nobody answered and the caller did not leave", v.caller.factOf(LegEnded))
 		return "pbx"
 	}
 	last := v.talks[len(v.talks)-1]
-	calleeLeft := Moment(0)
+	calleeLeft, leaver := Moment(0), uint64(0)
 	for _, id := range last.with {
 		if l := s.legs[id]; l.hungUp != 0 && l.hungUp >= last.from {
-			latest(&calleeLeft, l.hungUp)
+			calleeLeft, leaver = max(calleeLeft, l.hungUp), l.factOf(LegHungUp, LegEnded)
 		}
 	}
 	switch {
 	case calleeLeft != 0 && (callerLeft == 0 || calleeLeft < callerLeft):
-		kept := v.end.Sub(calleeLeft) > time.Second
-		if kept && callerLeft != 0 {
+		switch kept := v.end.Sub(calleeLeft) > time.Second; {
+		case kept && callerLeft != 0:
+			s.because("ended_by", "the other side left first; the PBX kept the caller, who then left", v.caller.factOf(LegHungUp, LegEnded))
 			return caller
-		}
-		if kept {
+		case kept:
+			s.because("ended_by", "the other side left first; the PBX kept the caller and then ended his stay", leaver)
 			return "pbx"
 		}
+		s.because("ended_by", "the far end that left first was the other side's", leaver)
 		return callee
 	case callerLeft != 0:
+		s.because("ended_by", "the far end that left first was the caller's", v.caller.factOf(LegHungUp, LegEnded))
 		return caller
 	}
+	s.because("ended_by", "no far end left: the PBX ended the talk", v.caller.factOf(LegEnded))
 	return "pbx"
 }
 
@@ -280,7 +287,7 @@ var merit = map[string]int{"answered": 6, "no_answer": 5, "busy": 4, "rejected":
 
 func (s *story) status(v *view) (string, *Cause) {
 	if v.answer != 0 {
-		s.because("status", "a person spoke with the caller")
+		s.because("status", "a person spoke with the caller", v.talks[0].fact)
 		return StatusAnswered, v.winner.cause
 	}
 	mailbox, fax, service, played := false, false, false, false
@@ -307,21 +314,21 @@ func (s *story) status(v *view) (string, *Cause) {
 		s.because("status", "the PBX itself served the caller")
 		return StatusSelfService, v.caller.cause
 	case v.caller.hungUp != 0 && (!v.originated || v.caller.answered != 0):
-		s.because("status", "the caller left before anyone answered")
+		s.because("status", "the caller left before anyone answered", v.caller.factOf(LegHungUp, LegEnded))
 		return StatusAbandoned, v.caller.cause
 	}
 	tried := v.tried
 	if len(tried) == 0 && v.originated {
 		tried = []*leg{v.first}
 	}
-	best, cause := "", (*Cause)(nil)
+	best, cause, decided := "", (*Cause)(nil), (*leg)(nil)
 	for _, l := range tried {
 		res := s.result(l, v)
 		if res == "cancelled" || res == "answered_elsewhere" {
 			continue
 		}
 		if merit[res] > merit[best] {
-			best, cause = res, l.cause
+			best, cause, decided = res, l.cause, l
 		}
 	}
 	queued := slices.ContainsFunc(v.rooms, func(p span) bool { return p.kind == "queue" })
@@ -330,7 +337,7 @@ func (s *story) status(v *view) (string, *Cause) {
 		s.because("status", "the caller waited in a queue and the PBX gave up")
 		return StatusNoAnswer, cmp.Or(cause, v.caller.cause)
 	case best != "":
-		s.because("status", "the best result of the phones that were tried")
+		s.because("status", "the best result of the phones that were tried", decided.factOf(LegEnded, LegVanished))
 		return best, cmp.Or(cause, v.caller.cause)
 	case len(tried) > 0:
 		return StatusNoAnswer, v.caller.cause

@@ -23,6 +23,8 @@ type leg struct {
 
 	created, ringing, progress, answered, hungUp, ended Moment
 
+	facts map[Kind]uint64 // the first fact of each kind about it, by its number
+
 	refused   bool   // the end was asked for by the PBX's refusal, not by the far end
 	cause     *Cause // of its end
 	result    string // of the Dial, in the PBX's words
@@ -64,7 +66,7 @@ func tell(o Options, facts []Event, now Moment) *story {
 func (s *story) leg(id LegID) *leg {
 	l := s.legs[id]
 	if l == nil {
-		l = &leg{id: id, unseen: true}
+		l = &leg{id: id, unseen: true, facts: map[Kind]uint64{}}
 		s.legs[id] = l
 		s.order = append(s.order, l)
 	}
@@ -129,6 +131,9 @@ func (s *story) read(e *Event) {
 		return
 	}
 	l := s.leg(e.Leg)
+	if _, known := l.facts[e.Kind]; !known {
+		l.facts[e.Kind] = e.N
+	}
 	s.snapshotOf(l, e)
 	switch e.Kind {
 	case LegCreated, LegSeen:
@@ -339,6 +344,19 @@ func glob(pattern, s string) bool {
 	return i == len(pattern)
 }
 
+// because notes why a field is what it is: the rule, and the facts it rests on.
 func (s *story) because(field, rule string, facts ...uint64) {
+	facts = slices.DeleteFunc(facts, func(n uint64) bool { return n == 0 })
 	s.why = append(s.why, Reason{Field: field, Rule: rule, Facts: facts})
+}
+
+// factOf is the number of the first fact about a leg of the first kind that
+// came; 0 if none did.
+func (l *leg) factOf(kinds ...Kind) uint64 {
+	for _, k := range kinds {
+		if n := l.facts[k]; n != 0 {
+			return n
+		}
+	}
+	return 0
 }

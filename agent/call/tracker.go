@@ -1,6 +1,8 @@
 package call
 
 import (
+	"crypto/sha256"
+	"encoding/json"
 	"regexp"
 	"slices"
 	"strings"
@@ -59,7 +61,7 @@ type held struct {
 	live    map[LegID]bool // its legs; false once ended
 	up      int            // how many of them live
 	rev     uint64
-	record  *Record // as last published
+	said    [sha256.Size]byte // what was last published
 	endedAt Moment
 	trimmed bool
 }
@@ -408,25 +410,31 @@ func (t *Tracker) keepAs(c *held, e Event) {
 
 // record publishes the call if it says anything new.
 func (t *Tracker) record(c *held, now Moment) {
-	r, why := conclude(t.opts, c, 0)
-	if r == nil {
-		if c.endedAt == 0 {
-			c.endedAt = now
-			t.ended = append(t.ended, c)
-		}
-		return
-	}
-	r.Rev = c.rev
-	if c.record == nil || !sameRecord(c.record, r) {
-		c.rev++
-		r.Rev = c.rev
-		c.record = r
-		t.out = append(t.out, Change{Op: CallRecorded, ID: r.ID, Record: r, Reasons: why, Evidence: slices.Clone(c.facts)})
-	}
 	if c.endedAt == 0 {
 		c.endedAt = now
 		t.ended = append(t.ended, c)
 	}
+	r, why := conclude(t.opts, c, 0)
+	if r == nil {
+		return
+	}
+	said := r.digest()
+	if c.rev > 0 && c.said == said {
+		return
+	}
+	c.rev++
+	r.Rev, c.said = c.rev, said
+	t.out = append(t.out, Change{Op: CallRecorded, ID: r.ID, Record: r, Reasons: why, Evidence: slices.Clone(c.facts)})
+}
+
+// digest stands for all that a record says but its revision. The record itself
+// goes to others, who add to it.
+func (r *Record) digest() [sha256.Size]byte {
+	b, err := json.Marshal(r)
+	if err != nil {
+		panic("BUG: a record cannot be written: " + err.Error())
+	}
+	return sha256.Sum256(b)
 }
 
 // forget lets go of calls that were recorded long enough ago.
