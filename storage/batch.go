@@ -1,6 +1,16 @@
 package storage
 
-import "calljournal/agent/call"
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+
+	bolt "go.etcd.io/bbolt"
+
+	"calljournal/agent/call"
+)
 
 // What an Entry tells a follower of the feed to do.
 const (
@@ -39,13 +49,473 @@ type Batch struct {
 	Drop    map[string][]uint64 // by PBX: numbers of kept facts that are needed no more
 	Entries []Entry             // become the next entries of the feed; Commit sets Seq and At in place
 	Why     map[string]Why      // by call id; replaces
-	State   map[string][]byte   // small named values that must agree with the rest; nil removes
+	State   map[string][]byte   // small named values that must agree with the rest; empty removes
 	Urgent  bool                // may use the reserve: the last commit before an end, a gap that must not be forgotten
 
-	attempt uint64 // number of the commit whose outcome the disk did not confirm
+	attempt int // the transaction whose outcome the disk did not confirm
+}
+
+// ref is what the journal knows of a call by its id.
+type ref struct {
+	num     uint64      // given out in order of appearance, for keys that only grow
+	seq     uint64      // of the entry with the newest revision
+	rev     uint64      //
+	started call.Moment // as in the key of its summary
+}
+
+func (r ref) append(b []byte) []byte {
+	b = binary.AppendUvarint(b, r.num)
+	b = binary.AppendUvarint(b, r.seq)
+	b = binary.AppendUvarint(b, r.rev)
+	return binary.AppendVarint(b, int64(r.started))
+}
+
+func (c *codec) decodeRef(key, value []byte) (ref, error) {
+	b, err := c.unseal(kindRef, key, value)
+	if err != nil {
+		return ref{}, err
+	}
+	var r ref
+	for _, p := range []*uint64{&r.num, &r.seq, &r.rev} {
+		v, n := binary.Uvarint(b)
+		if n <= 0 {
+			return ref{}, fmt.Errorf("%w: reference ends too early", ErrDamaged)
+		}
+		*p, b = v, b[n:]
+	}
+	started, n := binary.Varint(b)
+	if n <= 0 {
+		return ref{}, fmt.Errorf("%w: reference ends too early", ErrDamaged)
+	}
+	r.started = call.Moment(started)
+	return r, nil
+}
+
+// put is one key to be written, or removed where value is nil.
+type put struct{ bucket, key, value []byte }
+
+// writing is a batch turned into keys and values. Everything dear is done here,
+// before the transaction: it keeps no reader's pages, and a batch that cannot be
+// encoded never begins one.
+type writing struct {
+	d     *DB
+	tail  tail
+	refs  map[string]*ref // by id as it will be; a nil one was deleted
+	puts  []put
+	facts []put // of the open calls: they change the count of facts
 }
 
 // Commit stores b in one transaction and returns once it is on disk. It must be
 // called by one goroutine at a time. After an error nothing of b counts as
 // stored; see ErrFull and ErrUncertain for what to do.
-func (d *DB) Commit(b *Batch) error { return ErrClosed }
+func (d *DB) Commit(b *Batch) error {
+	d.writing.Lock()
+	defer d.writing.Unlock()
+	if err := d.commit(b, false); err != nil {
+		return &Error{Op: "commit to", Path: d.path, Err: err, Hint: commitHint(err)}
+	}
+	return nil
+}
+
+func commitHint(err error) string {
+	switch {
+	case errors.Is(err, ErrFull):
+		return "free some space; nothing is lost while the events fit in memory"
+	case errors.Is(err, ErrUncertain):
+		return "look at the disk: it reports errors"
+	case errors.Is(err, ErrDamaged):
+		return "a restart saves what can be read"
+	}
+	return ""
+}
+
+// commit is Commit with the lock held. With keepAt the entries keep the moment
+// that they have.
+func (d *DB) commit(b *Batch, keepAt bool) error {
+	late, err := d.settleLate()
+	if err != nil {
+		return err
+	}
+	if late != 0 && b.attempt == late {
+		return nil // the disk has confirmed it by now
+	}
+	known := len(d.words.text)
+	w, err := d.encode(b, keepAt)
+	if err == nil {
+		err = d.changeWithReserve(w.apply, b.Urgent)
+	}
+	d.noteFull(errors.Is(err, ErrFull))
+	if errors.Is(err, ErrUncertain) {
+		b.attempt = d.unsettled // with Seq and At as they will be if it is confirmed
+		return err
+	}
+	if err != nil {
+		for i := range b.Entries {
+			b.Entries[i].Seq = 0
+		}
+		d.forgetWords(known)
+		return err
+	}
+	d.publish(w.tail)
+	d.commits.Add(1)
+	d.reserve.restock(d.opts.Now())
+	return nil
+}
+
+// changeWithReserve gives the reserve up for what must be saved.
+func (d *DB) changeWithReserve(fn func(*bolt.Tx) error, urgent bool) error {
+	err := d.change(fn)
+	if !urgent || !errors.Is(err, ErrFull) {
+		return err
+	}
+	if d.bolt.MaxSize > 0 {
+		limit := d.bolt.MaxSize
+		d.bolt.MaxSize += int(max(d.reserve.want, growBytes))
+		defer func() { d.bolt.MaxSize = limit }()
+	}
+	d.reserve.release()
+	return d.change(fn)
+}
+
+// publish shows the world what is now on disk.
+func (d *DB) publish(t tail) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	news := t.Head != d.tail.Head
+	d.tail = t
+	if news && !d.closed {
+		close(d.changed)
+		d.changed = make(chan struct{})
+	}
+}
+
+// settleLate settles a transaction that the disk did not confirm earlier, and
+// gives its number if it turned out to be stored. What is in memory then agrees
+// with the file again.
+func (d *DB) settleLate() (stored int, err error) {
+	number := d.unsettled
+	if number == 0 {
+		return 0, nil
+	}
+	landed, err := d.settle()
+	if err != nil {
+		return 0, err
+	}
+	before := d.Head()
+	if err := d.load(); err != nil {
+		return 0, err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.tail.Head != before && !d.closed {
+		close(d.changed)
+		d.changed = make(chan struct{})
+	}
+	if !landed {
+		return 0, nil
+	}
+	return number, nil
+}
+
+func (d *DB) noteFull(full bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.full = full
+}
+
+func (d *DB) forgetWords(known int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.words.forget(known)
+}
+
+// encode turns a batch into keys and values.
+func (d *DB) encode(b *Batch, keepAt bool) (*writing, error) {
+	d.mu.RLock()
+	w := &writing{d: d, tail: d.tail, refs: map[string]*ref{}}
+	known := len(d.words.text)
+	d.mu.RUnlock()
+	now := d.now()
+	w.tail.Commits++
+	w.tail.LastCommit = now
+	if err := w.loadRefs(b); err != nil {
+		return nil, err
+	}
+	for i := range b.Entries {
+		e := &b.Entries[i]
+		w.tail.Head++
+		e.Seq = w.tail.Head
+		if !keepAt {
+			e.At = now
+		}
+		if err := w.entry(e); err != nil {
+			return nil, fmt.Errorf("entry %d: %w", e.Seq, err)
+		}
+	}
+	for id, why := range b.Why {
+		r := w.refs[id]
+		if r == nil {
+			continue // never published, or folded into another meanwhile
+		}
+		key := numberKey(r.num)
+		v, err := d.codec.encodeWhy(key, why)
+		if err != nil {
+			return nil, fmt.Errorf("reasons of call %q: %w", id, err)
+		}
+		w.put(bucketWhy, key, v)
+	}
+	for name, value := range b.State {
+		key := []byte(name)
+		if len(key) == 0 || len(key) > bolt.MaxKeySize {
+			return nil, fmt.Errorf("state %.40q: no such name is possible", name)
+		}
+		if len(value) == 0 {
+			w.put(bucketState, key, nil)
+		} else {
+			w.put(bucketState, key, seal(kindState, key, value))
+		}
+	}
+	if err := w.openFacts(b); err != nil {
+		return nil, err
+	}
+	d.mu.RLock()
+	fresh := d.words.text[known:]
+	d.mu.RUnlock()
+	for i, text := range fresh {
+		key := numberKey(uint64(known + i + 1))
+		w.put(bucketWords, key, seal(kindWord, key, []byte(text)))
+	}
+	// Neighbours share pages: in order of key each page is found once.
+	slices.SortStableFunc(w.puts, func(a, b put) int {
+		if c := bytes.Compare(a.bucket, b.bucket); c != 0 {
+			return c
+		}
+		return bytes.Compare(a.key, b.key)
+	})
+	return w, nil
+}
+
+func (w *writing) put(bucket, key, value []byte) {
+	w.puts = append(w.puts, put{bucket, key, value})
+}
+
+// loadRefs reads what the journal knows of the calls in the batch.
+func (w *writing) loadRefs(b *Batch) error {
+	return w.d.view(func(tx *bolt.Tx) error {
+		calls := tx.Bucket(bucketCalls)
+		load := func(id string) error {
+			if _, ok := w.refs[id]; ok {
+				return nil
+			}
+			key := idKey(id)
+			v := calls.Get(key)
+			if v == nil {
+				w.refs[id] = nil
+				return nil
+			}
+			r, err := w.d.codec.decodeRef(key, v)
+			if err != nil {
+				return damagedAt(bucketCalls, key, err)
+			}
+			w.refs[id] = &r
+			return nil
+		}
+		for i := range b.Entries {
+			id := b.Entries[i].ID
+			if r := b.Entries[i].Call; r != nil {
+				id = r.ID
+			}
+			if err := load(id); err != nil {
+				return err
+			}
+		}
+		for id := range b.Why {
+			if err := load(id); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// entry adds an entry of the feed and what follows from it for the indexes.
+func (w *writing) entry(e *Entry) error {
+	var num uint64
+	switch {
+	case e.Op == OpCall && e.Call != nil:
+		num = w.call(e)
+	case e.Op == OpGap && e.Gap != nil:
+		key, err := pbxKey(e.Gap.PBX)
+		if err != nil {
+			return err
+		}
+		key = momentKey(key, e.Gap.From)
+		w.put(bucketGaps, key, seal(kindGap, key, binary.AppendUvarint(nil, e.Seq)))
+	case e.Op == OpDelete && e.ID != "":
+		w.drop(e.ID)
+	default:
+		return fmt.Errorf("%q without what it is about", e.Op)
+	}
+	key := numberKey(e.Seq)
+	v, err := w.d.codec.encodeEntry(key, e, num)
+	if err != nil {
+		return err
+	}
+	w.put(bucketFeed, key, v)
+	return nil
+}
+
+// call moves the indexes of a call to its new revision and gives its number.
+func (w *writing) call(e *Entry) uint64 {
+	rec := e.Call
+	r := w.refs[rec.ID]
+	switch {
+	case r == nil:
+		w.tail.Numbers++
+		w.tail.Calls++
+		r = &ref{num: w.tail.Numbers}
+		w.refs[rec.ID] = r
+	case rec.Rev < r.rev:
+		return r.num // the newest is known already
+	case r.started != rec.StartedAt:
+		w.put(bucketSummaries, summaryKey(r.started, r.num), nil)
+	}
+	r.seq, r.rev, r.started = e.Seq, rec.Rev, rec.StartedAt
+	key := idKey(rec.ID)
+	w.put(bucketCalls, key, seal(kindRef, key, r.append(nil)))
+	w.d.mu.Lock()
+	s := summarise(rec, e.Seq, w.d.words.add)
+	w.d.mu.Unlock()
+	key = summaryKey(r.started, r.num)
+	w.put(bucketSummaries, key, seal(kindSummary, key, s.append(nil)))
+	return r.num
+}
+
+// drop removes a call from the indexes. Its entries stay in the feed.
+func (w *writing) drop(id string) {
+	r := w.refs[id]
+	if r == nil {
+		return
+	}
+	w.refs[id] = nil
+	w.tail.Calls--
+	w.put(bucketCalls, idKey(id), nil)
+	w.put(bucketSummaries, summaryKey(r.started, r.num), nil)
+	w.put(bucketWhy, numberKey(r.num), nil)
+}
+
+// openFacts adds the facts of open calls that come and go. One that comes and
+// goes in the same batch is never written.
+func (w *writing) openFacts(b *Batch) error {
+	gone := map[string]map[uint64]bool{}
+	for pbx, numbers := range b.Drop {
+		prefix, err := pbxKey(pbx)
+		if err != nil {
+			return err
+		}
+		gone[pbx] = make(map[uint64]bool, len(numbers))
+		for _, n := range numbers {
+			gone[pbx][n] = true
+			w.facts = append(w.facts, put{bucketOpen, factKey(prefix, n), nil})
+		}
+	}
+	for i := range b.Facts {
+		f := &b.Facts[i]
+		if gone[f.PBX][f.Event.N] {
+			continue
+		}
+		prefix, err := pbxKey(f.PBX)
+		if err != nil {
+			return err
+		}
+		key := factKey(prefix, f.Event.N)
+		v, err := w.d.codec.encodeFact(key, &f.Event)
+		if err != nil {
+			return fmt.Errorf("fact %d of %s: %w", f.Event.N, f.PBX, err)
+		}
+		w.facts = append(w.facts, put{bucketOpen, key, v})
+	}
+	slices.SortFunc(w.facts, func(a, b put) int { return bytes.Compare(a.key, b.key) })
+	return nil
+}
+
+// apply writes it all into a transaction. It may be run again in another one.
+func (w *writing) apply(tx *bolt.Tx) error {
+	stored, err := w.d.readTail(tx)
+	if err != nil {
+		return err
+	}
+	if stored.Commits+1 != w.tail.Commits || stored.Head > w.tail.Head {
+		return fmt.Errorf("%w: the file is at commit %d, this is commit %d", ErrDamaged, stored.Commits, w.tail.Commits)
+	}
+	var bucket *bolt.Bucket
+	var name []byte
+	for _, p := range w.puts {
+		if bucket == nil || string(name) != string(p.bucket) {
+			bucket, name = tx.Bucket(p.bucket), p.bucket
+			switch string(name) {
+			case string(bucketFeed), string(bucketWhy), string(bucketSummaries), string(bucketWords):
+				bucket.FillPercent = fullPages
+			}
+		}
+		if p.value == nil {
+			err = bucket.Delete(p.key)
+		} else {
+			err = bucket.Put(p.key, p.value)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	t := w.tail
+	open := tx.Bucket(bucketOpen)
+	for _, p := range w.facts {
+		had := open.Get(p.key) != nil
+		if p.value == nil {
+			if !had {
+				continue
+			}
+			t.OpenFacts--
+			err = open.Delete(p.key)
+		} else {
+			if !had {
+				t.OpenFacts++
+			}
+			err = open.Put(p.key, p.value)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if err := w.d.writeTail(tx, &t); err != nil {
+		return err
+	}
+	w.tail.OpenFacts = t.OpenFacts
+	return nil
+}
+
+// writeSmall runs a small change beside the batches, such as a consumer's word.
+func (d *DB) writeSmall(op string, fn func(tx *bolt.Tx, t *tail) error) error {
+	d.writing.Lock()
+	defer d.writing.Unlock()
+	if _, err := d.settleLate(); err != nil {
+		return &Error{Op: op, Path: d.path, Err: err}
+	}
+	var t tail
+	err := d.change(func(tx *bolt.Tx) error {
+		var err error
+		if t, err = d.readTail(tx); err != nil {
+			return err
+		}
+		if err := fn(tx, &t); err != nil {
+			return err
+		}
+		t.Commits++
+		return d.writeTail(tx, &t)
+	})
+	if err != nil {
+		return &Error{Op: op, Path: d.path, Err: err}
+	}
+	d.publish(t)
+	return nil
+}

@@ -1,6 +1,14 @@
 package storage
 
-import "calljournal/agent/call"
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	bolt "go.etcd.io/bbolt"
+
+	"calljournal/agent/call"
+)
 
 // Consumer is a follower of the feed and what it says it has safely stored.
 type Consumer struct {
@@ -10,12 +18,71 @@ type Consumer struct {
 	At      call.Moment `json:"at" cbor:"4,keyasint"` // when it said so
 }
 
-// SetConsumer notes what a consumer has. At is set here. An unknown Journal
-// gives ErrExpired, a Seq never given out ErrAhead.
-func (d *DB) SetConsumer(c Consumer) error { return ErrClosed }
+const (
+	maxConsumers    = 1000 // whoever may name one cannot fill the disk with names
+	maxConsumerName = 200
+)
+
+// ErrConsumer: a name that cannot be a consumer's, or too many of them.
+var ErrConsumer = errors.New("no such consumer is possible")
+
+// SetConsumer notes what a consumer has; At is set here. An unknown Journal
+// gives ErrExpired, a Seq never given out ErrAhead. It may go back: a consumer
+// that lost something says so.
+func (d *DB) SetConsumer(c Consumer) error {
+	if c.Name == "" || len(c.Name) > maxConsumerName || strings.ContainsFunc(c.Name, func(r rune) bool { return r < ' ' }) {
+		return fmt.Errorf("consumer %.40q: %w: a name has 1 to %d printable bytes", c.Name, ErrConsumer, maxConsumerName)
+	}
+	if c.Journal != d.Journal() {
+		return fmt.Errorf("consumer %q: journal %.40q: %w: this is %s", c.Name, c.Journal, ErrExpired, d.Journal())
+	}
+	if head := d.Head(); c.Seq > head {
+		return fmt.Errorf("consumer %q: %d: %w, which is %d", c.Name, c.Seq, ErrAhead, head)
+	}
+	c.At = d.now()
+	key := []byte(c.Name)
+	v, err := d.codec.pack(kindConsumer, key, c)
+	if err != nil {
+		return fmt.Errorf("consumer %q: %w", c.Name, err)
+	}
+	return d.writeSmall("note consumer in", func(tx *bolt.Tx, _ *tail) error {
+		b := tx.Bucket(bucketConsumers)
+		if b.Get(key) == nil && b.Stats().KeyN >= maxConsumers {
+			return fmt.Errorf("%w: there are %d already", ErrConsumer, maxConsumers)
+		}
+		return b.Put(key, v)
+	})
+}
 
 // DropConsumer forgets a consumer, so that retention waits for it no more.
-func (d *DB) DropConsumer(name string) error { return ErrClosed }
+func (d *DB) DropConsumer(name string) error {
+	if name == "" {
+		return nil
+	}
+	return d.writeSmall("drop consumer from", func(tx *bolt.Tx, _ *tail) error {
+		return tx.Bucket(bucketConsumers).Delete([]byte(name))
+	})
+}
 
 // Consumers gives all consumers by name.
-func (d *DB) Consumers() ([]Consumer, error) { return nil, ErrClosed }
+func (d *DB) Consumers() ([]Consumer, error) {
+	var all []Consumer
+	err := d.view(func(tx *bolt.Tx) error {
+		return d.eachConsumer(tx, func(c Consumer) { all = append(all, c) })
+	})
+	if err != nil {
+		return nil, &Error{Op: "read consumers of", Path: d.path, Err: err}
+	}
+	return all, nil
+}
+
+func (d *DB) eachConsumer(tx *bolt.Tx, give func(Consumer)) error {
+	return tx.Bucket(bucketConsumers).ForEach(func(k, v []byte) error {
+		var c Consumer
+		if err := d.codec.unpack(kindConsumer, k, v, &c); err != nil {
+			return damagedAt(bucketConsumers, k, err)
+		}
+		give(c)
+		return nil
+	})
+}

@@ -1,16 +1,32 @@
 package storage
 
 import (
-	"io"
+	"crypto/rand"
+	"encoding/base32"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io/fs"
 	"log/slog"
+	"os"
+	"path/filepath"
+	"runtime"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
+
+	bolt "go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
 
 	"calljournal/agent/call"
 )
 
 // Options of Open. The zero value is what the daemon uses.
 type Options struct {
-	Agent    string
+	Agent    string           // who writes it; kept for whoever finds the file
 	Logger   *slog.Logger     // nil: none
 	Now      func() time.Time // nil: time.Now
 	MaxBytes int64            // limit of the file; 0: the disk
@@ -18,21 +34,482 @@ type Options struct {
 	NoSync   bool             // never outside tests: shows that they notice lost writes
 }
 
+func (o Options) withDefaults() Options {
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Reserve == 0 {
+		o.Reserve = defaultReserve
+	}
+	return o
+}
+
+const (
+	schemaVersion = 1
+	pageBytes     = 4096    // not the system's, so that a file may move to another machine
+	growBytes     = 1 << 20 // the file grows in such steps, each with a sync of its own
+	lockWait      = 3 * time.Second
+	fullPages     = 0.95 // of keys that only grow: room is left for a revision to be a little longer
+)
+
+// Where the journal comes from, in its origin key. Backup writes the second in
+// place of the first: both must have the same length.
+var (
+	originHere   = []byte("original")
+	originBackup = []byte("restored")
+)
+
+// tail is where the journal stands. It is part of every commit.
+type tail struct {
+	Head       uint64      `cbor:"1,keyasint"`
+	Oldest     uint64      `cbor:"2,keyasint"`
+	Numbers    uint64      `cbor:"3,keyasint"` // given out to calls
+	Calls      uint64      `cbor:"4,keyasint"`
+	OpenFacts  uint64      `cbor:"5,keyasint"`
+	Commits    uint64      `cbor:"6,keyasint"`
+	LastCommit call.Moment `cbor:"7,keyasint"`
+}
+
 // DB is an open journal. All methods but Commit may be called from any
 // goroutine.
-type DB struct{}
+type DB struct {
+	path    string
+	opts    Options
+	codec   *codec
+	bolt    *bolt.DB
+	file    *os.File // bbolt's own
+	reserve *reserve
+
+	// writing is held over every change of the file and of what is below it.
+	writing   sync.Mutex
+	unsettled int  // number of the transaction that the disk did not confirm, 0: none
+	broken    bool // a panic in bbolt in the middle of a change: no more of them
+
+	mu       sync.RWMutex // over what follows; never held over a disk access
+	journal  string
+	tail     tail // as confirmed by the disk: nobody is shown more than that
+	words    words
+	changed  chan struct{}
+	full     bool
+	hurt     string
+	salvaged *Salvaged
+	closed   bool
+
+	commits atomic.Uint64 // since Open
+}
 
 // Open opens the journal at path and makes it if there is none. A journal that
 // is damaged is set aside beside it and what can be read of it becomes a new
 // one: see Stats.Salvaged.
-func Open(path string, o Options) (*DB, error) { return nil, ErrClosed }
+func Open(path string, o Options) (*DB, error) {
+	o = o.withDefaults()
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return nil, &Error{Op: "open", Path: path, Err: err}
+	}
+	reason, err := inspect(path)
+	if err != nil {
+		return nil, openError(path, err)
+	}
+	if reason == "" {
+		d, err := open(path, o)
+		if !errors.Is(err, ErrDamaged) {
+			return d, openError(path, err)
+		}
+		reason = err.Error()
+	}
+	s, err := replaceDamaged(path, reason, o)
+	if err != nil {
+		return nil, &Error{Op: "set aside damaged", Path: path, Err: err, Hint: "see to free space and rights in its folder"}
+	}
+	d, err := open(path, o)
+	if err != nil {
+		return nil, openError(path, err)
+	}
+	d.opts.Logger.Error("journal was damaged: what could be read was saved into a new one",
+		"path", path, "aside", s.From, "reason", s.Reason, "entries", s.Entries, "lost", s.Lost)
+	return d, nil
+}
+
+func openError(path string, err error) error {
+	if err == nil {
+		return nil
+	}
+	e := &Error{Op: "open", Path: path, Err: err}
+	switch {
+	case errors.Is(err, ErrLocked):
+		e.Hint = "the daemon is running on it; stop it first"
+	case errors.Is(err, ErrVersion):
+		e.Hint = "install that version, or give this one another data_dir"
+	case errors.Is(err, fs.ErrPermission):
+		e.Hint = "run as the user that owns it"
+	}
+	return e
+}
+
+// open opens a file whose pages are known to be sound.
+func open(path string, o Options) (d *DB, err error) {
+	c, err := newCodec()
+	if err != nil {
+		return nil, err
+	}
+	d = &DB{path: path, opts: o, codec: c, changed: make(chan struct{})}
+	b, err := openBolt(path, &bolt.Options{
+		MaxSize: int(o.MaxBytes),
+		NoSync:  o.NoSync,
+		OpenFile: func(name string, flag int, mode os.FileMode) (*os.File, error) {
+			f, err := os.OpenFile(name, flag, mode)
+			d.file = f
+			return f, err
+		},
+	})
+	if err != nil {
+		return nil, err
+	}
+	d.bolt = b
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, b.Close())
+		}
+	}()
+	b.AllocSize = growBytes
+	if here, err := sameFile(path, d.file); err != nil || !here {
+		// Compact or another start put a new file there while we waited for the lock.
+		return nil, errors.Join(ErrLocked, err)
+	}
+	if err := d.prepare(); err != nil {
+		return nil, err
+	}
+	if err := d.load(); err != nil {
+		return nil, err
+	}
+	d.reserve = newReserve(path+".reserve", o.Reserve)
+	return d, nil
+}
+
+func sameFile(path string, f *os.File) (bool, error) {
+	a, err := os.Stat(path)
+	if err != nil {
+		return false, err
+	}
+	b, err := f.Stat()
+	return os.SameFile(a, b), err
+}
+
+// openBolt opens a file of bbolt with the settings that suit a journal, and
+// gives its panics back as errors.
+func openBolt(path string, o *bolt.Options) (b *bolt.DB, err error) {
+	defer recoverDamage(&err)
+	o.Timeout = lockWait
+	o.PageSize = pageBytes
+	// The list of free pages would be written whole with every commit; it is
+	// found again at the next start.
+	o.NoFreelistSync = true
+	o.FreelistType = bolt.FreelistMapType
+	if strconv.IntSize == 64 && runtime.GOOS != "windows" {
+		// Only address space. A map that need not grow does not make the writer
+		// wait for readers. On Windows the file itself would be that long.
+		room := int64(16 << 30)
+		o.InitialMmapSize = int(room)
+	}
+	b, err = bolt.Open(path, 0o600, o)
+	switch {
+	case errors.Is(err, bolterrors.ErrTimeout):
+		return nil, ErrLocked
+	case errors.Is(err, bolterrors.ErrInvalid), errors.Is(err, bolterrors.ErrChecksum), errors.Is(err, bolterrors.ErrVersionMismatch):
+		return nil, fmt.Errorf("%w: %w", ErrDamaged, err)
+	}
+	return b, err
+}
+
+// recoverDamage makes an ErrDamaged of a panic. bbolt trusts what it reads: a
+// wrong page number in a file is a wrong address in memory.
+func recoverDamage(err *error) {
+	if r := recover(); r != nil {
+		*err = fmt.Errorf("%w: %v", ErrDamaged, r)
+	}
+}
+
+// prepare makes the buckets of a new journal and looks at the version of an old
+// one.
+func (d *DB) prepare() error {
+	return d.change(func(tx *bolt.Tx) error {
+		meta := tx.Bucket(bucketMeta)
+		if meta == nil {
+			if k, _ := tx.Cursor().First(); k != nil {
+				return fmt.Errorf("%w: it is no journal", ErrDamaged)
+			}
+			return d.create(tx)
+		}
+		v := meta.Get(keySchema)
+		switch n, _ := binary.Uvarint(v); {
+		case len(v) == 0:
+			return fmt.Errorf("%w: no schema version", ErrDamaged)
+		case n > schemaVersion:
+			return fmt.Errorf("schema %d, this is %d: %w", n, schemaVersion, ErrVersion)
+		}
+		for _, name := range buckets() {
+			if tx.Bucket(name) == nil {
+				return fmt.Errorf("%w: bucket %s is missing", ErrDamaged, name)
+			}
+		}
+		if string(meta.Get(keyOrigin)) == string(originHere) {
+			return nil
+		}
+		// A copy. The original goes on giving out the numbers after our head, so
+		// ours must not be taken for them.
+		if err := meta.Put(keyJournal, []byte(newJournalID())); err != nil {
+			return err
+		}
+		return meta.Put(keyOrigin, originHere)
+	})
+}
+
+func (d *DB) create(tx *bolt.Tx) error {
+	for _, name := range buckets() {
+		if _, err := tx.CreateBucket(name); err != nil {
+			return err
+		}
+	}
+	meta := tx.Bucket(bucketMeta)
+	t, err := d.codec.pack(kindTail, keyTail, &tail{Oldest: 1})
+	if err != nil {
+		return err
+	}
+	return errors.Join(
+		meta.Put(keySchema, binary.AppendUvarint(nil, schemaVersion)),
+		meta.Put(keyJournal, []byte(newJournalID())),
+		meta.Put(keyOrigin, originHere),
+		meta.Put(keyTail, t),
+	)
+}
+
+func newJournalID() string {
+	var b [10]byte
+	rand.Read(b[:]) // never fails: crypto/rand ends the process instead
+	return strings.ToLower(base32.StdEncoding.EncodeToString(b[:]))
+}
+
+// load reads what is kept in memory.
+func (d *DB) load() error {
+	return d.view(func(tx *bolt.Tx) error {
+		t, err := d.readTail(tx)
+		if err != nil {
+			return err
+		}
+		w := words{number: map[string]uint64{}}
+		err = tx.Bucket(bucketWords).ForEach(func(k, v []byte) error {
+			text, err := d.codec.unseal(kindWord, k, v)
+			if err != nil {
+				return damagedAt(bucketWords, k, err)
+			}
+			if n := w.add(string(text)); string(numberKey(n)) != string(k) {
+				return damagedAt(bucketWords, k, fmt.Errorf("%w: words out of order", ErrDamaged))
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		meta := tx.Bucket(bucketMeta)
+		var s *Salvaged
+		if v := meta.Get(keySalvaged); v != nil {
+			s = new(Salvaged)
+			if err := d.codec.unpack(kindSalvaged, keySalvaged, v, s); err != nil {
+				return damagedAt(bucketMeta, keySalvaged, err)
+			}
+		}
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		d.tail, d.words, d.salvaged = t, w, s
+		d.journal = string(meta.Get(keyJournal))
+		return nil
+	})
+}
+
+func (d *DB) readTail(tx *bolt.Tx) (tail, error) {
+	var t tail
+	v := tx.Bucket(bucketMeta).Get(keyTail)
+	if err := d.codec.unpack(kindTail, keyTail, v, &t); err != nil {
+		return t, damagedAt(bucketMeta, keyTail, err)
+	}
+	return t, nil
+}
+
+func (d *DB) writeTail(tx *bolt.Tx, t *tail) error {
+	v, err := d.codec.pack(kindTail, keyTail, t)
+	if err != nil {
+		return err
+	}
+	return tx.Bucket(bucketMeta).Put(keyTail, v)
+}
 
 // Close waits for running calls and closes the file.
-func (d *DB) Close() error { return nil }
+func (d *DB) Close() error {
+	d.writing.Lock()
+	defer d.writing.Unlock()
+	d.mu.Lock()
+	again := d.closed
+	d.closed = true
+	if !again {
+		close(d.changed)
+	}
+	d.mu.Unlock()
+	if again {
+		return nil
+	}
+	if d.broken {
+		// bbolt may still hold its locks and would wait for itself. Closing the
+		// descriptor gives up the lock on the file, which is what matters.
+		return d.file.Close()
+	}
+	if err := d.bolt.Close(); err != nil {
+		return &Error{Op: "close", Path: d.path, Err: err}
+	}
+	return nil
+}
 
 // Journal is the id of this journal. It changes whenever numbers of the feed may
 // mean something else than before.
-func (d *DB) Journal() string { return "" }
+func (d *DB) Journal() string { return d.journal }
+
+// view runs fn on the file as it is. What fn reads is valid only inside it.
+func (d *DB) view(fn func(tx *bolt.Tx) error) (err error) {
+	// A read of a page that the disk cannot give is a fault of memory here.
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	tx, err := d.bolt.Begin(false)
+	if err != nil {
+		return d.boltError(err)
+	}
+	defer func() {
+		recoverDamage(&err)
+		_ = tx.Rollback() // fails only when already closed
+		if errors.Is(err, ErrDamaged) {
+			d.noteDamage(err)
+		}
+	}()
+	return fn(tx)
+}
+
+// change runs fn and commits what it did, or nothing of it.
+func (d *DB) change(fn func(tx *bolt.Tx) error) (err error) {
+	if d.broken {
+		return fmt.Errorf("%w: an earlier change was broken off; open the journal anew", ErrDamaged)
+	}
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	tx, err := d.bolt.Begin(true)
+	if err != nil {
+		return d.boltError(err)
+	}
+	number := tx.ID()
+	// Not bolt.DB.Update: after a panic it reads the whole damaged file, in a
+	// goroutine where nobody can recover.
+	defer func() {
+		recoverDamage(&err)
+		if errors.Is(err, ErrDamaged) {
+			d.broken = true
+			d.noteDamage(err)
+		}
+		func() {
+			var ignored error
+			defer recoverDamage(&ignored)
+			_ = tx.Rollback() // fails when the commit has closed it
+		}()
+	}()
+	if err := fn(tx); err != nil {
+		return err
+	}
+	if err := tx.Commit(); err != nil {
+		return d.commitFailed(number, err)
+	}
+	return nil
+}
+
+// commitFailed finds out what a failed commit left behind. bbolt writes the
+// pages, syncs, writes the meta page, syncs. Only if the meta page is there can
+// the commit have happened; then everything else is on the disk for certain.
+func (d *DB) commitFailed(number int, cause error) error {
+	if isFull(cause) {
+		return fmt.Errorf("%w: %w", ErrFull, cause)
+	}
+	d.unsettled = number
+	landed, err := d.settle()
+	switch {
+	case err != nil:
+		return fmt.Errorf("%w: %w", err, cause)
+	case !landed:
+		return cause
+	}
+	return nil
+}
+
+// settle makes the transaction certain that the disk did not confirm: its meta
+// page is written and synced once more. After a failed sync the kernel takes a
+// page for clean, so that a second sync alone would say nothing. landed is false
+// if the transaction did not get as far as that page, and so never happened.
+func (d *DB) settle() (landed bool, err error) {
+	page, at, err := metaOf(d.file, uint64(d.unsettled))
+	if err == nil && page != nil {
+		if _, err = d.file.WriteAt(page, at); err == nil {
+			err = d.file.Sync()
+		}
+	}
+	if err != nil {
+		return false, fmt.Errorf("%w: %w", ErrUncertain, err)
+	}
+	d.unsettled = 0
+	return page != nil, nil
+}
+
+func isFull(err error) bool {
+	return errors.Is(err, bolterrors.ErrMaxSizeReached) || isDiskFull(err)
+}
+
+func (d *DB) boltError(err error) error {
+	if errors.Is(err, bolterrors.ErrDatabaseNotOpen) {
+		return ErrClosed
+	}
+	return err
+}
+
+func (d *DB) now() call.Moment { return call.MomentOf(d.opts.Now()) }
+
+// damagedAt says where a value is hurt.
+func damagedAt(bucket, key []byte, err error) error {
+	return fmt.Errorf("%s %s: %w", bucket, keyText(bucket, key), err)
+}
+
+func keyText(bucket, key []byte) string {
+	switch string(bucket) {
+	case string(bucketFeed), string(bucketWhy), string(bucketWords):
+		if len(key) == 8 {
+			return strconv.FormatUint(binary.BigEndian.Uint64(key), 10)
+		}
+	}
+	return strconv.QuoteToASCII(string(key))
+}
+
+// noteDamage leaves a mark beside the file, because the file may not take one.
+// The next Open reads everything and mends what is hurt.
+func (d *DB) noteDamage(err error) {
+	d.mu.Lock()
+	first := d.hurt == ""
+	if first {
+		d.hurt = err.Error()
+	}
+	d.mu.Unlock()
+	if !first {
+		return
+	}
+	d.opts.Logger.Error("journal is damaged; a restart saves what can be read", "path", d.path, "err", err)
+	if err := os.WriteFile(hurtMark(d.path), []byte(err.Error()+"\n"), 0o600); err != nil {
+		d.opts.Logger.Error("damage could not be marked for the next start", "path", d.path, "err", err)
+	}
+}
+
+func hurtMark(path string) string { return path + ".hurt" }
 
 // Stats is what a journal says of itself.
 type Stats struct {
@@ -41,81 +518,36 @@ type Stats struct {
 	FileBytes  int64       `json:"file_bytes"`
 	FreeBytes  int64       `json:"free_bytes"` // inside the file, to be used again
 	UsedBytes  int64       `json:"used_bytes"`
-	DiskFree   int64       `json:"disk_free"`
-	Reserve    int64       `json:"reserve"` // 0: used up, or none
+	DiskFree   int64       `json:"disk_free"` // -1: not known
+	Reserve    int64       `json:"reserve"`   // 0: used up, or none
 	Calls      uint64      `json:"calls"`
 	Head       uint64      `json:"head"`
 	Oldest     uint64      `json:"oldest"`
 	OpenFacts  uint64      `json:"open_facts"`
-	Commits    uint64      `json:"commits"`
+	Commits    uint64      `json:"commits"` // since Open
 	LastCommit call.Moment `json:"last_commit"`
 	Full       bool        `json:"full"`     // the last Commit had no room
 	Damaged    string      `json:"damaged"`  // what was found hurt since Open; the next Open mends it
 	Salvaged   *Salvaged   `json:"salvaged"` // set if this journal was made out of a damaged one
 }
 
-// Salvaged says how a journal came out of a damaged one.
-type Salvaged struct {
-	At      call.Moment `json:"at" cbor:"1,keyasint"`
-	From    string      `json:"from" cbor:"2,keyasint"`   // the damaged file, set aside
-	Reason  string      `json:"reason" cbor:"3,keyasint"` // why it was
-	Entries uint64      `json:"entries" cbor:"4,keyasint"`
-	Calls   uint64      `json:"calls" cbor:"5,keyasint"`
-	Lost    uint64      `json:"lost" cbor:"6,keyasint"` // entries that could not be read
-}
-
 // Stats may be called at any time.
-func (d *DB) Stats() Stats { return Stats{} }
-
-// Backup writes the journal as it is now to w while it is in use. Opened
-// elsewhere, the copy takes a new journal id, because the original goes on
-// giving out numbers.
-func (d *DB) Backup(w io.Writer) (int64, error) { return 0, ErrClosed }
-
-// Check reads everything in small steps while the journal is in use.
-func (d *DB) Check() (Report, error) { return Report{}, ErrClosed }
-
-// Check reads the whole journal at path, which nobody may have open.
-func Check(path string) (Report, error) { return Report{}, ErrClosed }
-
-// Report is what Check found.
-type Report struct {
-	Path    string   `json:"path"`
-	Journal string   `json:"journal"`
-	Entries uint64   `json:"entries"`
-	Calls   uint64   `json:"calls"`
-	Records uint64   `json:"records"` // values read, of all kinds
-	Damage  []Damage `json:"damage"`  // the first 100
-	Damaged uint64   `json:"damaged"` // all
+func (d *DB) Stats() Stats {
+	d.mu.RLock()
+	s := Stats{
+		Path: d.path, Journal: d.journal,
+		Calls: d.tail.Calls, Head: d.tail.Head, Oldest: d.tail.Oldest, OpenFacts: d.tail.OpenFacts,
+		LastCommit: d.tail.LastCommit, Full: d.full, Damaged: d.hurt, Salvaged: d.salvaged,
+	}
+	d.mu.RUnlock()
+	s.Commits = d.commits.Load()
+	s.Reserve = d.reserve.size()
+	s.DiskFree = diskFree(filepath.Dir(d.path))
+	if i, err := os.Stat(d.path); err == nil {
+		s.FileBytes = i.Size()
+	}
+	b := d.bolt.Stats()
+	s.FreeBytes = int64(b.FreePageN+b.PendingPageN) * pageBytes
+	s.UsedBytes = max(0, s.FileBytes-s.FreeBytes)
+	return s
 }
-
-// Damage is one thing that is not as it was written.
-type Damage struct {
-	Where string `json:"where"` // bucket and key, or page
-	What  string `json:"what"`
-}
-
-// Compact writes the journal at path, which nobody may have open, into a file
-// without free space and puts it in its place. It gives the sizes before and after.
-func Compact(path string) (before, after int64, err error) { return 0, 0, ErrClosed }
-
-// Salvage saves what can be read of the journal at path into a new one, which
-// must not exist, with a new journal id.
-func Salvage(path, into string, o Options) (Salvaged, error) { return Salvaged{}, ErrClosed }
-
-// Retention says what the journal need not keep.
-type Retention struct {
-	MaxAge   time.Duration // 0: for ever
-	MaxBytes int64         // of UsedBytes; 0: no limit
-}
-
-// Retained is what one Retain did.
-type Retained struct {
-	Dropped uint64 `json:"dropped"` // entries of the feed
-	More    bool   `json:"more"`    // call again, after a breath
-	HeldBy  string `json:"held_by"` // the consumer that still needs the oldest entry
-}
-
-// Retain drops a small slice of the oldest entries that keep does not want, but
-// never one that a consumer has not stored.
-func (d *DB) Retain(keep Retention) (Retained, error) { return Retained{}, ErrClosed }

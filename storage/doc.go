@@ -1,2 +1,32 @@
-// Package storage keeps the journal in one bbolt file.
+// Package storage keeps the journal: one bbolt file with one writer.
+//
+// The invariant: what the feed has shown is on disk, in one transaction with
+// every index, counter and open call that belongs to it, and is the same in
+// every later reading. A journal that cannot keep this, because it was damaged,
+// restored or salvaged, takes a new id.
+//
+//	tracker ──▶ Batch ──▶ Commit ──▶ encode ──▶ ONE transaction, synced ──▶ Changed
+//	                                              │
+//	       feed       seq ──▶ entry  ◀────────────┤  every revision, as it was
+//	       calls      id ──▶ number, seq, rev     │  the newest of each call
+//	       summaries  started_at, number ──▶ ...  │  what queries look at
+//	       why        number ──▶ reasons, facts   │  for show --why
+//	       open       PBX, N ──▶ fact             │  of calls in progress
+//	       state, gaps, words, consumers, meta  ◀─┘
+//
+//	Feed, Call, Calls, Why ◀── short reading transactions, values copied
+//
+// Every value carries a checksum over itself and its key. Nothing is read
+// without it. bbolt trusts the pages that it reads, so a file is looked at page
+// by page (pages.go) before bbolt gets it; a damaged one is set aside and what
+// can be read becomes a new journal (salvage.go).
+//
+//	Open ──▶ lock ──▶ every page sound? ──yes──▶ bbolt ──▶ DB
+//	                        │ no
+//	                        └──▶ salvage into a new file ──▶ journal.db.damaged-<time>,
+//	                             new journal.db with a new id ──▶ DB
+//
+// A read that finds damage leaves the mark journal.db.hurt, upon which the next
+// Open reads every value. The file journal.db.reserve holds space that is given
+// up for a commit that must succeed on a full disk.
 package storage

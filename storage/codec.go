@@ -1,0 +1,294 @@
+package storage
+
+import (
+	"bytes"
+	_ "embed"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+
+	"github.com/fxamacker/cbor/v2"
+	"github.com/klauspost/compress/s2"
+
+	"calljournal/agent/call"
+)
+
+// A value in the file is
+//
+//	format(1) kind(1) payload crc32c(4)
+//
+// The sum covers bucket kind, key and payload, so that a value that got under
+// another key, as when one page is written over another, is found as well. Kind
+// and key also tell salvage what an orphaned page holds.
+const (
+	formatPlain byte = 1 // payload as it is
+	formatDict1 byte = 2 // payload compressed with S2 and the first dictionary of its kind
+)
+
+const (
+	kindTail     byte = 't'
+	kindSalvaged byte = 'v'
+	kindEntry    byte = 'e'
+	kindRef      byte = 'r'
+	kindWhy      byte = 'w'
+	kindSummary  byte = 'y'
+	kindWord     byte = 'o'
+	kindFact     byte = 'f'
+	kindState    byte = 's'
+	kindGap      byte = 'g'
+	kindConsumer byte = 'c'
+)
+
+const (
+	sealBytes = 2 + 4
+	maxValue  = 64 << 20 // bounds what a decoder can be made to allocate
+)
+
+// The dictionaries hold what records and facts have in common, which makes a
+// record of 900 bytes one of 300. A released dictionary never changes: what was
+// compressed with it needs it for ever.
+var (
+	//go:embed dictionary/record.1
+	recordDictionary1 []byte
+	//go:embed dictionary/facts.1
+	factsDictionary1 []byte
+)
+
+// codec turns values into bytes and back. It is safe for concurrent use.
+type codec struct {
+	enc            cbor.UserBufferEncMode
+	dec            cbor.DecMode
+	records, facts *s2.Dict
+}
+
+func newCodec() (*codec, error) {
+	enc, err := cbor.EncOptions{}.UserBufferEncMode()
+	if err != nil {
+		return nil, fmt.Errorf("set up the record encoder: %w", err)
+	}
+	dec, err := cbor.DecOptions{
+		DupMapKey:        cbor.DupMapKeyEnforcedAPF,
+		IndefLength:      cbor.IndefLengthForbidden,
+		TagsMd:           cbor.TagsForbidden,
+		MaxNestedLevels:  16,
+		MaxArrayElements: 1 << 20,
+		MaxMapPairs:      1 << 16,
+		// A PBX passes on whatever bytes a caller's name has. They were kept once
+		// and must come back; the checksum, not UTF-8, tells damage.
+		UTF8: cbor.UTF8DecodeInvalid,
+	}.DecMode()
+	if err != nil {
+		return nil, fmt.Errorf("set up the record decoder: %w", err)
+	}
+	c := &codec{
+		enc: enc, dec: dec,
+		records: s2.MakeDict(recordDictionary1, nil),
+		facts:   s2.MakeDict(factsDictionary1, nil),
+	}
+	if c.records == nil || c.facts == nil {
+		return nil, errors.New("set up the record encoder: a dictionary is too short")
+	}
+	return c, nil
+}
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+func sum(key, sealed []byte) uint32 {
+	return crc32.Update(crc32.Update(0, castagnoli, key), castagnoli, sealed)
+}
+
+// seal makes a value of a payload.
+func seal(kind byte, key, payload []byte) []byte {
+	v := make([]byte, 0, len(payload)+sealBytes)
+	v = append(v, formatPlain, kind)
+	v = append(v, payload...)
+	return binary.LittleEndian.AppendUint32(v, sum(key, v))
+}
+
+// sealPacked is seal with compression, where that helps.
+func sealPacked(kind byte, key, payload []byte, dict *s2.Dict) []byte {
+	packed := dict.Encode(nil, payload)
+	if len(packed) >= len(payload) {
+		return seal(kind, key, payload)
+	}
+	v := make([]byte, 0, len(packed)+sealBytes)
+	v = append(v, formatDict1, kind)
+	v = append(v, packed...)
+	return binary.LittleEndian.AppendUint32(v, sum(key, v))
+}
+
+// unseal gives the payload of a value. It may share memory with value, which is
+// valid only as long as the transaction.
+func (c *codec) unseal(kind byte, key, value []byte) ([]byte, error) {
+	if len(value) < sealBytes || len(value) > maxValue {
+		return nil, fmt.Errorf("%w: a value of %d bytes", ErrDamaged, len(value))
+	}
+	body := value[:len(value)-4]
+	if sum(key, body) != binary.LittleEndian.Uint32(value[len(value)-4:]) {
+		return nil, fmt.Errorf("%w: wrong checksum", ErrDamaged)
+	}
+	if body[1] != kind {
+		return nil, fmt.Errorf("%w: kind %q where %q belongs", ErrDamaged, body[1], kind)
+	}
+	switch body[0] {
+	case formatPlain:
+		return body[2:], nil
+	case formatDict1:
+		dict := c.records
+		if kind == kindWhy {
+			dict = c.facts
+		}
+		if n, err := s2.DecodedLen(body[2:]); err != nil || n > maxValue {
+			return nil, fmt.Errorf("%w: packed value of unknown or absurd length", ErrDamaged)
+		}
+		b, err := dict.Decode(nil, body[2:])
+		if err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrDamaged, err)
+		}
+		return b, nil
+	}
+	// The sum is right, so these bytes were written so: by a later version.
+	return nil, fmt.Errorf("format %d: %w", body[0], ErrVersion)
+}
+
+func (c *codec) marshal(v any) ([]byte, error) {
+	var b bytes.Buffer
+	if err := c.enc.MarshalToBuffer(v, &b); err != nil {
+		return nil, err
+	}
+	if b.Len() > maxValue-sealBytes {
+		return nil, fmt.Errorf("%d bytes, the limit is %d", b.Len(), maxValue-sealBytes)
+	}
+	return b.Bytes(), nil
+}
+
+func (c *codec) unmarshal(payload []byte, v any) error {
+	if err := c.dec.Unmarshal(payload, v); err != nil {
+		return fmt.Errorf("%w: %w", ErrDamaged, err)
+	}
+	return nil
+}
+
+// pack seals a small value.
+func (c *codec) pack(kind byte, key []byte, v any) ([]byte, error) {
+	payload, err := c.marshal(v)
+	if err != nil {
+		return nil, err
+	}
+	return seal(kind, key, payload), nil
+}
+
+func (c *codec) unpack(kind byte, key, value []byte, v any) error {
+	payload, err := c.unseal(kind, key, value)
+	if err != nil {
+		return err
+	}
+	return c.unmarshal(payload, v)
+}
+
+const (
+	opCall uint8 = 1 + iota
+	opGap
+	opDelete
+)
+
+// storedEntry is an Entry in the file. Its Seq is the key.
+type storedEntry struct {
+	At   call.Moment  `cbor:"1,keyasint"`
+	Op   uint8        `cbor:"2,keyasint"`
+	Num  uint64       `cbor:"3,keyasint,omitempty"` // of the call, under which its Why is kept
+	Call *call.Record `cbor:"4,keyasint,omitempty"`
+	Gap  *call.Gap    `cbor:"5,keyasint,omitempty"`
+	ID   string       `cbor:"6,keyasint,omitempty"`
+	Into string       `cbor:"7,keyasint,omitempty"`
+}
+
+func (c *codec) encodeEntry(key []byte, e *Entry, num uint64) ([]byte, error) {
+	s := storedEntry{At: e.At, Num: num, ID: e.ID, Into: e.Into}
+	switch e.Op {
+	case OpCall:
+		s.Op, s.Call = opCall, e.Call
+	case OpGap:
+		s.Op, s.Gap = opGap, e.Gap
+	case OpDelete:
+		s.Op = opDelete
+	}
+	payload, err := c.marshal(&s)
+	if err != nil {
+		return nil, err
+	}
+	return sealPacked(kindEntry, key, payload, c.records), nil
+}
+
+func (c *codec) decodeEntry(key, value []byte) (Entry, uint64, error) {
+	var s storedEntry
+	if len(key) != 8 {
+		return Entry{}, 0, fmt.Errorf("%w: key of %d bytes", ErrDamaged, len(key))
+	}
+	if err := c.unpack(kindEntry, key, value, &s); err != nil {
+		return Entry{}, 0, err
+	}
+	e := Entry{Seq: binary.BigEndian.Uint64(key), At: s.At, ID: s.ID, Into: s.Into}
+	switch {
+	case s.Op == opCall && s.Call != nil:
+		e.Op, e.Call = OpCall, s.Call
+	case s.Op == opGap && s.Gap != nil:
+		e.Op, e.Gap = OpGap, s.Gap
+	case s.Op == opDelete:
+		e.Op = OpDelete
+	default:
+		return Entry{}, 0, fmt.Errorf("%w: entry without what it is about", ErrDamaged)
+	}
+	return e, s.Num, nil
+}
+
+func (c *codec) encodeFact(key []byte, e *call.Event) ([]byte, error) {
+	return c.pack(kindFact, key, e)
+}
+
+func (c *codec) decodeFact(key, value []byte) (call.Event, error) {
+	var e call.Event
+	err := c.unpack(kindFact, key, value, &e)
+	return e, err
+}
+
+func (c *codec) encodeWhy(key []byte, w Why) ([]byte, error) {
+	payload, err := c.marshal(whySteps(w))
+	if err != nil {
+		return nil, err
+	}
+	return sealPacked(kindWhy, key, payload, c.facts), nil
+}
+
+// whySteps writes moments and numbers as steps from the fact before: the facts
+// of one call follow each other closely, and a stamp is the largest thing in them.
+func whySteps(w Why) *Why {
+	steps := &Why{Reasons: w.Reasons, Facts: make([]call.Event, len(w.Facts))}
+	var last call.Event
+	for i, e := range w.Facts {
+		s := e
+		s.At, s.Seen = e.At-last.At, e.Seen-e.At
+		s.Session, s.Seq, s.N = e.Session-last.Session, e.Seq-last.Seq, e.N-last.N
+		steps.Facts[i], last = s, e
+	}
+	return steps
+}
+
+func (c *codec) decodeWhy(key, value []byte) (*Why, error) {
+	var w Why
+	if err := c.unpack(kindWhy, key, value, &w); err != nil {
+		return nil, err
+	}
+	var last call.Event
+	for i := range w.Facts {
+		e := &w.Facts[i]
+		e.At += last.At
+		e.Seen += e.At
+		e.Session += last.Session
+		e.Seq += last.Seq
+		e.N += last.N
+		last = *e
+	}
+	return &w, nil
+}

@@ -1,0 +1,388 @@
+package storage
+
+import (
+	"bytes"
+	"cmp"
+	"errors"
+	"fmt"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	gocmp "github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"pgregory.net/rapid"
+
+	"calljournal/agent/call"
+)
+
+// model is the journal as obviously as it can be written.
+type model struct {
+	entries   []Entry // all ever, entries[i].Seq == i+1
+	oldest    uint64
+	calls     map[string]*call.Record
+	newest    map[string]uint64 // id -> seq
+	why       map[string]Why
+	facts     map[string]map[uint64]call.Event
+	state     map[string][]byte
+	consumers map[string]uint64
+}
+
+func newModel() *model {
+	return &model{
+		oldest: 1, calls: map[string]*call.Record{}, newest: map[string]uint64{}, why: map[string]Why{},
+		facts: map[string]map[uint64]call.Event{}, state: map[string][]byte{}, consumers: map[string]uint64{},
+	}
+}
+
+func (m *model) commit(b *Batch) {
+	for _, f := range b.Facts {
+		if m.facts[f.PBX] == nil {
+			m.facts[f.PBX] = map[uint64]call.Event{}
+		}
+		m.facts[f.PBX][f.Event.N] = f.Event
+	}
+	for pbx, numbers := range b.Drop {
+		for _, n := range numbers {
+			delete(m.facts[pbx], n)
+		}
+	}
+	for _, e := range b.Entries {
+		m.entries = append(m.entries, e)
+		switch e.Op {
+		case OpCall:
+			if old := m.calls[e.Call.ID]; old == nil || e.Call.Rev >= old.Rev {
+				m.calls[e.Call.ID], m.newest[e.Call.ID] = e.Call, e.Seq
+			}
+		case OpDelete:
+			m.forget(e.ID)
+		}
+	}
+	for id, w := range b.Why {
+		if m.calls[id] != nil {
+			m.why[id] = w
+		}
+	}
+	for name, v := range b.State {
+		if len(v) == 0 {
+			delete(m.state, name)
+		} else {
+			m.state[name] = v
+		}
+	}
+}
+
+func (m *model) forget(id string) {
+	delete(m.calls, id)
+	delete(m.newest, id)
+	delete(m.why, id)
+}
+
+func (m *model) retain(before call.Moment) {
+	for int(m.oldest) <= len(m.entries) {
+		e := m.entries[m.oldest-1]
+		if e.At >= before {
+			return
+		}
+		for _, seq := range m.consumers {
+			if seq < e.Seq {
+				return
+			}
+		}
+		if e.Op == OpCall && m.newest[e.Call.ID] == e.Seq {
+			m.forget(e.Call.ID)
+		}
+		m.oldest++
+	}
+}
+
+func (m *model) query(q Query) []*call.Record {
+	var out []*call.Record
+	for _, r := range m.calls {
+		if (q.From == 0 || r.StartedAt >= q.From) && (q.To == 0 || r.StartedAt < q.To) &&
+			(len(q.Direction) == 0 || slices.Contains(q.Direction, r.Direction)) &&
+			(len(q.Status) == 0 || slices.Contains(q.Status, r.Status)) &&
+			(q.Number == "" || recordHasNumber(r, q.Number)) {
+			out = append(out, r)
+		}
+	}
+	slices.SortFunc(out, func(a, b *call.Record) int { return cmp.Compare(b.StartedAt, a.StartedAt) })
+	return out
+}
+
+// text is what a PBX may pass on: anything, now and then much of it.
+func text(t *rapid.T, label string) string {
+	return rapid.OneOf(
+		rapid.StringMatching(`[0-9]{2,12}`),
+		rapid.String(),
+		rapid.SampledFrom([]string{"", "\x00\xff\xfe", "Анна", "=1+1", "<script>", "‮abc", strings.Repeat("9", 500)}),
+	).Draw(t, label)
+}
+
+func textPtr(t *rapid.T, label string) *string {
+	if rapid.IntRange(0, 3).Draw(t, label+"?") == 0 {
+		return nil
+	}
+	s := text(t, label)
+	return &s
+}
+
+func drawRecord(t *rapid.T, id string, rev uint64) *call.Record {
+	r, _ := newOffice(rapid.Uint64().Draw(t, "seed")).call()
+	r.ID, r.Rev = id, rev
+	r.From.Number, r.From.E164, r.From.Name = textPtr(t, "number"), textPtr(t, "e164"), textPtr(t, "name")
+	r.To.Extension = textPtr(t, "extension")
+	r.StartedAt = call.Moment(rapid.Int64Range(1, 5_000).Draw(t, "start") * 1_000_000)
+	r.Direction = rapid.SampledFrom(directions).Draw(t, "direction")
+	r.Status = rapid.SampledFrom(statuses).Draw(t, "status")
+	if rapid.Bool().Draw(t, "many") {
+		for range 40 {
+			r.Legs = append(r.Legs, call.Leg{Channel: "x", Number: textPtr(t, "leg")})
+		}
+	}
+	return r
+}
+
+func drawBatch(t *rapid.T, m *model, nextN map[string]uint64) *Batch {
+	b := &Batch{Drop: map[string][]uint64{}, Why: map[string]Why{}, State: map[string][]byte{}}
+	rev := map[string]uint64{}
+	for range rapid.IntRange(0, 6).Draw(t, "entries") {
+		id := fmt.Sprintf("main:%d", rapid.IntRange(1, 12).Draw(t, "id"))
+		switch rapid.IntRange(0, 9).Draw(t, "op") {
+		case 0:
+			b.Entries = append(b.Entries, Entry{Op: OpDelete, ID: id, Into: "main:1"})
+		case 1:
+			b.Entries = append(b.Entries, Entry{Op: OpGap, Gap: &call.Gap{PBX: "main", From: call.Moment(rapid.IntRange(1, 4).Draw(t, "gap")), Reason: "line dead"}})
+		default:
+			if _, ok := rev[id]; !ok && m.calls[id] != nil {
+				rev[id] = m.calls[id].Rev
+			}
+			rev[id]++
+			b.Entries = append(b.Entries, Entry{Op: OpCall, Call: drawRecord(t, id, rev[id])})
+			_, facts := newOffice(rev[id]).call()
+			b.Why[id] = Why{Reasons: reasons(), Facts: facts}
+		}
+	}
+	for range rapid.IntRange(0, 5).Draw(t, "facts") {
+		pbx := rapid.SampledFrom([]string{"main", "mai", "branch"}).Draw(t, "pbx")
+		_, facts := newOffice(uint64(len(m.entries))).call()
+		e := facts[rapid.IntRange(0, len(facts)-1).Draw(t, "fact")]
+		nextN[pbx]++
+		e.N = nextN[pbx]
+		b.Facts = append(b.Facts, Fact{PBX: pbx, Event: e})
+	}
+	for pbx := range nextN {
+		for range rapid.IntRange(0, 2).Draw(t, "drops") {
+			b.Drop[pbx] = append(b.Drop[pbx], rapid.Uint64Range(1, nextN[pbx]).Draw(t, "drop"))
+		}
+	}
+	for range rapid.IntRange(0, 2).Draw(t, "states") {
+		b.State[rapid.SampledFrom([]string{"a", "b", "session/main"}).Draw(t, "name")] = rapid.SliceOfN(rapid.Byte(), 0, 20).Draw(t, "value")
+	}
+	return b
+}
+
+// compare reads everything back.
+func compare(t *rapid.T, d *DB, m *model) {
+	t.Helper()
+	same := func(what string, got, want any, opts ...gocmp.Option) {
+		t.Helper()
+		if diff := gocmp.Diff(want, got, opts...); diff != "" {
+			t.Fatalf("%s differs (-want +got):\n%s", what, diff)
+		}
+	}
+	if d.Head() != uint64(len(m.entries)) || d.Oldest() != m.oldest {
+		t.Fatalf("head %d, oldest %d; want %d, %d", d.Head(), d.Oldest(), len(m.entries), m.oldest)
+	}
+	var got []Entry
+	for after := uint64(0); ; {
+		p, err := d.Feed(after, rapid.IntRange(1, 7).Draw(t, "limit"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(p.Entries) == 0 {
+			break
+		}
+		got, after = append(got, p.Entries...), p.Next
+	}
+	same("feed", got, m.entries[m.oldest-1:], cmpopts.EquateEmpty())
+	if m.oldest > 2 {
+		if _, err := d.Feed(m.oldest-2, 1); !errors.Is(err, ErrExpired) {
+			t.Fatalf("feed before the oldest: %v, want ErrExpired", err)
+		}
+	}
+	if _, err := d.Feed(d.Head()+1, 1); !errors.Is(err, ErrAhead) {
+		t.Fatalf("feed after the head: %v, want ErrAhead", err)
+	}
+	for i := range 13 {
+		id := fmt.Sprintf("main:%d", i)
+		r, err := d.Call(id)
+		if want := m.calls[id]; want == nil {
+			if !errors.Is(err, ErrNotFound) {
+				t.Fatalf("call %s: %v, want ErrNotFound", id, err)
+			}
+		} else if err != nil {
+			t.Fatal(err)
+		} else {
+			same("call "+id, r, want)
+		}
+		w, err := d.Why(id)
+		if want, ok := m.why[id]; !ok {
+			if !errors.Is(err, ErrNotFound) {
+				t.Fatalf("why %s: %v, want ErrNotFound", id, err)
+			}
+		} else if err != nil {
+			t.Fatal(err)
+		} else {
+			same("why "+id, *w, want, cmpopts.EquateEmpty())
+		}
+	}
+	open := 0
+	for _, pbx := range []string{"main", "mai", "branch"} {
+		facts, err := d.Facts(pbx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var want []call.Event
+		for _, n := range slices.Sorted(maps.Keys(m.facts[pbx])) {
+			want = append(want, m.facts[pbx][n])
+		}
+		open += len(want)
+		same("facts of "+pbx, facts, want, cmpopts.EquateEmpty())
+	}
+	for _, name := range []string{"a", "b", "session/main"} {
+		v, err := d.State(name)
+		if err != nil || !bytes.Equal(v, m.state[name]) {
+			t.Fatalf("state %s: %x, %v; want %x", name, v, err, m.state[name])
+		}
+	}
+	if s := d.Stats(); s.Calls != uint64(len(m.calls)) || s.OpenFacts != uint64(open) {
+		t.Fatalf("stats count %d calls, %d facts; want %d, %d", s.Calls, s.OpenFacts, len(m.calls), open)
+	}
+	r, err := d.Check()
+	if err != nil || r.Damaged > 0 {
+		t.Fatalf("check: %v %v", err, r.Damage)
+	}
+}
+
+func compareQuery(t *rapid.T, d *DB, m *model) {
+	q := Query{Limit: rapid.IntRange(1, 5).Draw(t, "page")}
+	if rapid.Bool().Draw(t, "period") {
+		q.From = call.Moment(rapid.Int64Range(0, 5_000).Draw(t, "from") * 1_000_000)
+		q.To = call.Moment(rapid.Int64Range(0, 5_001).Draw(t, "to") * 1_000_000)
+	}
+	if rapid.Bool().Draw(t, "by status") {
+		q.Status = rapid.SliceOfN(rapid.SampledFrom(statuses), 1, 4).Draw(t, "statuses")
+	}
+	if rapid.Bool().Draw(t, "by direction") {
+		q.Direction = rapid.SliceOfN(rapid.SampledFrom(directions), 1, 2).Draw(t, "directions")
+	}
+	if rapid.Bool().Draw(t, "by number") {
+		q.Number = rapid.StringMatching(`[0-9]{1,3}`).Draw(t, "part")
+	}
+	want := m.query(q)
+	var got []*call.Record
+	seen := map[string]bool{}
+	for {
+		recs, cursor, err := d.Calls(q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range recs {
+			if seen[r.ID] {
+				t.Fatalf("%s comes twice", r.ID)
+			}
+			seen[r.ID] = true
+			got = append(got, r)
+		}
+		if q.Cursor = cursor; cursor == "" {
+			break
+		}
+		if len(recs) != q.Limit {
+			t.Fatalf("a page of %d before the last, want %d", len(recs), q.Limit)
+		}
+	}
+	if len(got) != len(want) {
+		t.Fatalf("%d calls, want %d", len(got), len(want))
+	}
+	for i, r := range got {
+		if r.StartedAt != want[i].StartedAt {
+			t.Fatalf("call %d begins at %d, want %d", i, r.StartedAt, want[i].StartedAt)
+		}
+		if diff := gocmp.Diff(m.calls[r.ID], r); diff != "" {
+			t.Fatal(diff)
+		}
+	}
+}
+
+// Whatever is committed, dropped and asked for, closed and opened in between,
+// the journal answers as the model does.
+func TestJournalAgreesWithModel(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		dir := newFolder(t)
+		now := time.Unix(1_780_000_000, 0)
+		o := Options{Now: func() time.Time { return now }, NoSync: true, Reserve: -1}
+		path := filepath.Join(dir, "journal.db")
+		d := mustOpen(t, path, o)
+		defer func() { d.Close() }()
+		id := d.Journal()
+		m, nextN := newModel(), map[string]uint64{}
+		t.Repeat(map[string]func(*rapid.T){
+			"commit": func(t *rapid.T) {
+				b := drawBatch(t, m, nextN)
+				if err := d.Commit(b); err != nil {
+					t.Fatal(err)
+				}
+				for i, e := range b.Entries {
+					if e.Seq != uint64(len(m.entries)+i+1) || e.At != call.MomentOf(now) {
+						t.Fatalf("entry %d has seq %d at %d", i, e.Seq, e.At)
+					}
+				}
+				m.commit(b)
+			},
+			"time": func(t *rapid.T) { now = now.Add(time.Duration(rapid.IntRange(1, 5).Draw(t, "s")) * time.Second) },
+			"retain": func(t *rapid.T) {
+				age := time.Duration(rapid.IntRange(1, 10).Draw(t, "age")) * time.Second
+				for {
+					done, err := d.Retain(Retention{MaxAge: age})
+					if err != nil {
+						t.Fatal(err)
+					}
+					if !done.More {
+						break
+					}
+				}
+				m.retain(call.MomentOf(now.Add(-age)))
+			},
+			"consumer": func(t *rapid.T) {
+				name := rapid.SampledFrom([]string{"central", "crm"}).Draw(t, "name")
+				if rapid.IntRange(0, 3).Draw(t, "drop") == 0 {
+					if err := d.DropConsumer(name); err != nil {
+						t.Fatal(err)
+					}
+					delete(m.consumers, name)
+					return
+				}
+				seq := rapid.Uint64Range(0, d.Head()).Draw(t, "seq")
+				if err := d.SetConsumer(Consumer{Name: name, Journal: id, Seq: seq}); err != nil {
+					t.Fatal(err)
+				}
+				m.consumers[name] = seq
+			},
+			"reopen": func(t *rapid.T) {
+				if err := d.Close(); err != nil {
+					t.Fatal(err)
+				}
+				d = mustOpen(t, path, o)
+				if d.Journal() != id {
+					t.Fatal("the journal id changed")
+				}
+			},
+			"query": func(t *rapid.T) { compareQuery(t, d, m) },
+			"":      func(t *rapid.T) { compare(t, d, m) },
+		})
+	})
+}

@@ -1,0 +1,92 @@
+package storage
+
+import (
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+)
+
+const (
+	defaultReserve = 64 << 20
+	restockWait    = 30 * time.Second // between two looks for space for a new reserve
+)
+
+// reserve is space on the disk that is given up when what must be saved would
+// otherwise not fit.
+type reserve struct {
+	path string
+	want int64
+
+	mu     sync.Mutex
+	held   int64
+	looked time.Time
+}
+
+func newReserve(path string, want int64) *reserve {
+	r := &reserve{path: path, want: max(0, want)}
+	if r.want == 0 {
+		_ = os.Remove(path) // one of an earlier start; there need not be one
+	}
+	return r
+}
+
+func (r *reserve) size() int64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.held
+}
+
+// restock takes the space, if it is not held and the disk has plenty: never more
+// than an eighth of what is left.
+func (r *reserve) restock(now time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.want == 0 || r.held > 0 || !r.looked.IsZero() && now.Sub(r.looked).Abs() < restockWait {
+		return
+	}
+	r.looked = now
+	if i, err := os.Stat(r.path); err == nil && i.Size() > 0 {
+		r.held = i.Size() // of an earlier start
+		return
+	}
+	size := min(r.want, diskFree(filepath.Dir(r.path))/8)
+	if size < growBytes/4 {
+		return
+	}
+	if err := fillFile(r.path, size); err != nil {
+		_ = os.Remove(r.path) // space is short: whatever it took must go back
+		return
+	}
+	r.held = size
+}
+
+// release gives the space back.
+func (r *reserve) release() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	_ = os.Remove(r.path) // if it stays, the commit that needs the space says so
+	r.held = 0
+}
+
+// fillFile writes zeros rather than ask for the space: not every file system
+// keeps such a promise.
+func fillFile(path string, size int64) error {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	block := make([]byte, 1<<20)
+	for size > 0 && err == nil {
+		n := min(size, int64(len(block)))
+		_, err = f.Write(block[:n])
+		size -= n
+	}
+	if serr := f.Sync(); err == nil {
+		err = serr
+	}
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	return err
+}

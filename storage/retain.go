@@ -1,0 +1,144 @@
+package storage
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
+	"time"
+
+	bolt "go.etcd.io/bbolt"
+
+	"calljournal/agent/call"
+)
+
+// Retention says what the journal need not keep.
+type Retention struct {
+	MaxAge   time.Duration // 0: for ever
+	MaxBytes int64         // of UsedBytes; 0: no limit
+}
+
+// Retained is what one Retain did.
+type Retained struct {
+	Dropped uint64 `json:"dropped"` // entries of the feed
+	More    bool   `json:"more"`    // call again, after a breath
+	HeldBy  string `json:"held_by"` // the consumer that still needs the oldest entry
+}
+
+const (
+	// A slice takes a few milliseconds, so that calls need not wait for it.
+	retainSlice = 64
+	// Deleting needs pages too, because bbolt never changes one in place. When
+	// there are hardly any, a few deletions still fit, and free more.
+	retainSliceFull = 4
+)
+
+// Retain drops a small slice of the oldest entries that keep does not want, with
+// the calls whose newest revision is among them, but never one that a consumer
+// has not stored.
+func (d *DB) Retain(keep Retention) (Retained, error) {
+	s := d.Stats()
+	tooBig := keep.MaxBytes > 0 && s.UsedBytes > keep.MaxBytes
+	before := call.Moment(math.MinInt64)
+	if keep.MaxAge > 0 {
+		before = d.now().Add(-keep.MaxAge)
+	}
+	if s.Oldest > s.Head || !tooBig && keep.MaxAge <= 0 {
+		return Retained{}, nil
+	}
+	done, err := d.retain(before, tooBig, retainSlice)
+	if errors.Is(err, ErrFull) {
+		done, err = d.retain(before, tooBig, retainSliceFull)
+	}
+	return done, err
+}
+
+func (d *DB) retain(before call.Moment, tooBig bool, slice int) (Retained, error) {
+	var done Retained
+	err := d.writeSmall("drop old entries of", func(tx *bolt.Tx, t *tail) error {
+		done = Retained{}
+		limit := t.Head
+		err := d.eachConsumer(tx, func(c Consumer) {
+			if c.Journal == d.journal && c.Seq < limit {
+				limit, done.HeldBy = c.Seq, c.Name
+			}
+		})
+		if err != nil {
+			return err
+		}
+		for range slice {
+			if t.Oldest > t.Head {
+				return nil
+			}
+			key := numberKey(t.Oldest)
+			e, num, err := d.codec.decodeEntry(key, tx.Bucket(bucketFeed).Get(key))
+			if err != nil {
+				return damagedAt(bucketFeed, key, err)
+			}
+			if !tooBig && e.At >= before {
+				done.HeldBy = ""
+				return nil
+			}
+			if t.Oldest > limit {
+				return nil
+			}
+			if err := d.dropEntry(tx, t, &e, num); err != nil {
+				return err
+			}
+			t.Oldest++
+			done.Dropped++
+		}
+		done.More, done.HeldBy = true, ""
+		return nil
+	})
+	if err != nil {
+		return Retained{}, err
+	}
+	return done, nil
+}
+
+// dropEntry removes an entry and, if it is the newest word on its call or gap,
+// what the indexes know of that.
+func (d *DB) dropEntry(tx *bolt.Tx, t *tail, e *Entry, num uint64) error {
+	if err := tx.Bucket(bucketFeed).Delete(numberKey(e.Seq)); err != nil {
+		return err
+	}
+	switch e.Op {
+	case OpCall:
+		r, err := d.ref(tx, e.Call.ID)
+		if errors.Is(err, ErrNotFound) || err == nil && r.seq != e.Seq {
+			return nil // deleted, or there is a newer revision
+		}
+		if err != nil {
+			return err
+		}
+		t.Calls--
+		return errors.Join(
+			tx.Bucket(bucketCalls).Delete(idKey(e.Call.ID)),
+			tx.Bucket(bucketSummaries).Delete(summaryKey(r.started, r.num)),
+			tx.Bucket(bucketWhy).Delete(numberKey(num)),
+		)
+	case OpGap:
+		prefix, err := pbxKey(e.Gap.PBX)
+		if err != nil {
+			return err
+		}
+		key := momentKey(prefix, e.Gap.From)
+		v := tx.Bucket(bucketGaps).Get(key)
+		if v == nil {
+			return nil
+		}
+		payload, err := d.codec.unseal(kindGap, key, v)
+		if err != nil {
+			return damagedAt(bucketGaps, key, err)
+		}
+		seq, n := binary.Uvarint(payload)
+		if n <= 0 {
+			return damagedAt(bucketGaps, key, fmt.Errorf("%w: no number", ErrDamaged))
+		}
+		if seq == e.Seq {
+			return tx.Bucket(bucketGaps).Delete(key)
+		}
+	}
+	return nil
+}
