@@ -230,7 +230,8 @@ func (f *AMI) begin(name, value []byte, wanted bool) {
 	f.write(canonical(name), 1, value)
 	if f.need != nil {
 		f.unmet = f.need.conditions
-		f.times = append(f.times[:0], make([]int, len(f.need.headers))...)
+		f.times = slices.Grow(f.times[:0], len(f.need.headers))[:len(f.need.headers)]
+		clear(f.times)
 	} else {
 		f.others = map[string]int{strings.ToLower(string(name)): 1}
 	}
