@@ -240,7 +240,7 @@ func (m Message) bridged(k call.Kind) []call.Event {
 	if a == "" || b == "" || a == b {
 		return nil
 	}
-	id := min(a, b) + "+" + max(a, b)
+	id := bridgeID(a, b)
 	facts := []call.Event{
 		{Kind: k, Leg: call.LegID(a), Peer: call.LegID(b), Bridge: id},
 		{Kind: k, Leg: call.LegID(b), Peer: call.LegID(a), Bridge: id},
@@ -254,6 +254,9 @@ func (m Message) bridged(k call.Kind) []call.Event {
 	}
 	return facts
 }
+
+// bridgeID names the bridge of two legs, the same whichever is named first.
+func bridgeID(a, b string) string { return min(a, b) + "+" + max(a, b) }
 
 // transfers reads transfer_history: "epoch:uuid:method:target", several of them
 // as a list (switch_ivr.c, sofia.c).
@@ -280,8 +283,8 @@ func (m Message) ended() []call.Event {
 	if rdnis := m.get("Caller-RDNIS"); rdnis != "" && !m.outbound() {
 		e.Dialled = rdnis // what was asked for before the last transfer
 	}
-	if shown := m.get("Caller-Orig-Caller-ID-Number"); shown != "" && m.outbound() {
-		e.Connected = shown
+	if shown := m.get("Caller-Orig-Caller-ID-Number"); shown != "" && e.Originated {
+		e.Connected = shown // the other has become the employee's own
 	}
 	e.At = m.channelTime("Hangup")
 	e.Cause = &call.Cause{Q850: m.number("variable_hangup_cause_q850"), Text: m.get("Hangup-Cause"), SIP: m.sipStatus()}

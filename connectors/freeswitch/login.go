@@ -1,0 +1,206 @@
+package freeswitch
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+
+	"calljournal/connectors"
+	"calljournal/connectors/wire"
+)
+
+// command writes one command of the event socket. Its parts come from us alone,
+// or were checked for line breaks.
+func command(text string) []byte { return []byte(text + "\n\n") }
+
+// reply is one answer: its header lines and its body.
+type reply struct {
+	headers map[string]string // by lower-cased name, the first of each
+	body    string
+}
+
+// text is what the answer says: a command's Reply-Text, a question's body.
+func (r reply) text() string {
+	if r.headers["content-type"] == "command/reply" {
+		return r.headers["reply-text"]
+	}
+	return r.body
+}
+
+func (r reply) ok() bool { return strings.HasPrefix(r.text(), "+OK") }
+
+// readReply reads the next frame of the sign-in that is an answer.
+func readReply(line *wire.Line) (reply, error) {
+	for range 64 {
+		r := reply{headers: make(map[string]string)}
+		for range wire.MaxHeaders {
+			text, err := line.ReadLine()
+			if err != nil {
+				return r, err
+			}
+			if text == "" {
+				break
+			}
+			name, value, _ := strings.Cut(text, ":")
+			if name = strings.ToLower(strings.TrimSpace(name)); r.headers[name] == "" {
+				r.headers[name] = strings.TrimSpace(value)
+			}
+		}
+		if length := r.headers["content-length"]; length != "" {
+			n, err := strconv.Atoi(length)
+			if err != nil || n < 0 || n > wire.MaxBody {
+				return r, fmt.Errorf("a body of %s bytes", wire.Quote([]byte(length)))
+			}
+			body := make([]byte, n)
+			if err := line.ReadFull(body); err != nil {
+				return r, err
+			}
+			r.body = string(body)
+		}
+		switch r.headers["content-type"] {
+		case "command/reply", "api/response":
+			return r, nil
+		case "text/disconnect-notice", "text/rude-rejection":
+			return r, fmt.Errorf("%w: it says %s", io.EOF, wire.Quote([]byte(r.body)))
+		}
+	}
+	return reply{}, errors.New("much was said, but no answer")
+}
+
+// ask sends a command and reads its answer.
+func ask(line *wire.Line, text string) (reply, error) {
+	if err := line.Send(command(text)); err != nil {
+		return reply{}, err
+	}
+	return readReply(line)
+}
+
+// signIn makes sure that there is an event socket at the other end and signs in,
+// as a directory user if one is configured. It gives the events that this user
+// may hear, "" if there is no such limit.
+func (c *Connector) signIn(line *wire.Line) (allowed string, err error) {
+	if strings.ContainsAny(c.cfg.Username+c.cfg.Secret, "\r\n\x00") {
+		return "", c.fail("sign in", errors.New("the user name or the secret contains a line break"), "check username and secret in the configuration")
+	}
+	if err := c.greeted(line); err != nil {
+		return "", err
+	}
+	text := "auth " + c.cfg.Secret
+	if c.cfg.Username != "" {
+		text = "userauth " + c.cfg.Username + ":" + c.cfg.Secret
+	}
+	r, err := ask(line, text)
+	if err != nil {
+		return "", c.noAnswer("auth", err)
+	}
+	if !r.ok() {
+		who, hint := "the event socket's password", "check secret against event_socket.conf.xml"
+		if c.cfg.Username != "" {
+			who = fmt.Sprintf("user %q", c.cfg.Username)
+			hint = "check username (user@domain) and secret against the directory: the user needs esl-password"
+		}
+		return "", c.fail("sign in", fmt.Errorf("%w: %s: the PBX says %s", connectors.ErrLoginRefused, who, wire.Quote([]byte(r.text()))), hint)
+	}
+	return r.headers["allowed-events"], nil
+}
+
+// advise keeps the standing warnings about how we got in.
+func (c *Connector) advise(allowed string) {
+	clear, stock := "", ""
+	if c.cfg.TLS == nil && !wire.Loopback(c.cfg.Address) {
+		clear = "FreeSWITCH's event socket has no TLS, so the password and every call go over the network in clear: put a tunnel between (WireGuard, stunnel)"
+	}
+	if c.cfg.Username == "" && c.cfg.Secret == "ClueCon" {
+		stock = "the event socket has the password that it was shipped with: whoever reaches the port controls the PBX; change it in event_socket.conf.xml"
+	}
+	c.warn(warnClear, clear)
+	c.warn(warnDefault, stock)
+	missing := ""
+	c.roll = true
+	if words := strings.Fields(strings.ToLower(allowed)); len(words) > 0 && !slices.Contains(words, "all") {
+		c.roll = slices.Contains(words, "channel_create") && slices.Contains(words, "channel_destroy")
+		var denied []string
+		for name := range Needed() {
+			if !slices.Contains(words, name) {
+				denied = append(denied, strings.ToUpper(name))
+			}
+		}
+		if slices.Sort(denied); len(denied) > 0 {
+			missing = fmt.Sprintf("user %q may not hear %s: what only these tell is missing; add them to esl-allowed-events", c.cfg.Username, strings.Join(denied, " "))
+		}
+	}
+	c.warn(warnEvents, missing)
+}
+
+// greeted reads the event socket's greeting.
+func (c *Connector) greeted(line *wire.Line) error {
+	first, err := line.ReadLine()
+	if err != nil || !strings.HasPrefix(first, "Content-Type:") {
+		return c.notESL([]byte(first), err)
+	}
+	kind := strings.TrimSpace(strings.TrimPrefix(first, "Content-Type:"))
+	if kind == "text/rude-rejection" {
+		return c.fail("greet", fmt.Errorf("%w: the PBX does not take connections from our address", connectors.ErrLoginRefused),
+			"add it to the ACL that apply-inbound-acl names in event_socket.conf.xml")
+	}
+	if kind != "auth/request" {
+		return c.notESL([]byte(first), nil)
+	}
+	for range wire.MaxHeaders {
+		text, err := line.ReadLine()
+		if err != nil {
+			return c.noAnswer("greeting", err)
+		}
+		if text == "" {
+			return nil
+		}
+	}
+	return c.notESL([]byte(first), nil)
+}
+
+// notESL says what there is in the place of a greeting.
+func (c *Connector) notESL(first []byte, err error) error {
+	const port = "is this the port of event_socket.conf.xml, usually 8021?"
+	switch {
+	case len(first) > 0:
+		hint := port
+		switch known := wire.Recognise(first); known {
+		case "":
+		case "an Asterisk manager interface":
+			hint = `this looks like an Asterisk manager interface: set kind = "asterisk"`
+		case "a TLS port":
+			hint = "this looks like a TLS port: set tls = true"
+		default:
+			hint = "this looks like " + known + ": " + port
+		}
+		return c.fail("greet", fmt.Errorf("%w: it begins with %s", connectors.ErrNotAPBX, wire.Quote(first)), hint)
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return c.fail("greet", fmt.Errorf("%w: it says nothing", connectors.ErrNotAPBX), "a TLS port waits for the client to begin: if this is one, set tls = true")
+	case errors.Is(err, io.EOF):
+		return c.fail("greet", fmt.Errorf("%w: the connection was closed before a greeting", connectors.ErrUnreachable), "is mod_event_socket's limit of listeners used up?")
+	}
+	return c.fail("greet", fmt.Errorf("%w: %w", connectors.ErrUnreachable, err), "")
+}
+
+func (c *Connector) noAnswer(what string, err error) error {
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		err = errors.New("no answer in time")
+	}
+	return c.fail("sign in", fmt.Errorf("%w: %s: %w", connectors.ErrUnreachable, what, err), "")
+}
+
+// subscribe asks for the events.
+func (c *Connector) subscribe(line *wire.Line) error {
+	r, err := ask(line, subscription())
+	if err != nil {
+		return c.noAnswer("event", err)
+	}
+	if !r.ok() {
+		return c.fail("ask", fmt.Errorf("for events: the PBX says %s", wire.Quote([]byte(r.text()))), "does the user's esl-allowed-events name any of those that we need?")
+	}
+	return nil
+}

@@ -1,0 +1,343 @@
+package freeswitch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"sync"
+	"time"
+
+	"calljournal/agent/call"
+	"calljournal/connectors/wire"
+)
+
+// heldMost is how many facts may wait for a survey to end.
+const heldMost = 20_000
+
+// session is one connection from the moment go-eventsocket is ready: it takes
+// the events in, one by one, on one goroutine.
+type session struct {
+	c      *Connector
+	number uint64
+	line   *wire.Line
+	emit   func(call.Event)
+	seq    uint64
+	roll   *roll
+
+	up      bool // LinkUp is out
+	results chan *survey
+	asking  bool
+	again   bool         // something was lost while a survey was under way
+	gaps    []call.Event // told before the snapshot that heals them
+	held    []call.Event // facts that came while a survey was under way
+
+	seen    call.Moment // arrival of the last message
+	goodbye bool        // the PBX said that it ends the connection
+}
+
+func newSession(c *Connector, number uint64, line *wire.Line, emit func(call.Event)) *session {
+	return &session{c: c, number: number, line: line, emit: emit, roll: newRoll(),
+		results: make(chan *survey, 1), seen: call.MomentOf(time.Now())}
+}
+
+// run takes everything that comes until the line has ended and all that was read
+// is taken in: then it returns nil, and the line knows why it ended. An error
+// means that the parser failed us.
+func (s *session) run(ctx context.Context, p *parser) error {
+	ctx, cancel := context.WithCancel(ctx)
+	pumped := make(chan error, 1)
+	var helpers sync.WaitGroup
+	helpers.Go(func() { pumped <- s.line.Pump(p.conn) })
+	defer func() {
+		cancel() // of a survey under way
+		s.line.End(errors.New("the session is over"))
+		p.conn.Close()
+		helpers.Wait()
+	}()
+	ask := func() {
+		s.asking, s.again = true, false
+		helpers.Go(func() { s.results <- s.c.survey(ctx) })
+	}
+	ask()
+	for {
+		select {
+		case m := <-p.messages:
+			if m.get("Event-Name") == wire.ESLEnd {
+				return nil
+			}
+			s.take(m)
+		case v := <-s.results:
+			s.conclude(v)
+		case err := <-pumped:
+			if err != nil {
+				return fmt.Errorf("hand events to the parser: %w", err)
+			}
+		case <-p.done:
+			return fmt.Errorf("the parser has ended: %w", p.err)
+		}
+		if s.again && !s.asking {
+			ask()
+		}
+	}
+}
+
+// take takes in one event.
+func (s *session) take(m Message) {
+	if us, err := strconv.ParseInt(m.get(wire.ESLSeen), 10, 64); err == nil {
+		s.seen = call.Moment(us)
+	}
+	if at := m.moment("Event-Date-Timestamp"); at != 0 {
+		s.c.ahead = at.Sub(s.seen)
+	}
+	s.checkProcess(m)
+	switch m.name() {
+	case gapName:
+		s.gap(m)
+		return
+	case goodbyeName:
+		s.goodbye = true
+		return
+	case "shutdown":
+		s.c.stopping = true
+		return
+	case "heartbeat":
+		s.heartbeat(m)
+		return
+	}
+	if !s.roll.take(m) {
+		return // a second account of a leg's end
+	}
+	for _, e := range Normalise(m, s.seen) {
+		s.fact(e)
+	}
+}
+
+// The names of wire's own messages as Message.name gives them.
+const (
+	gapName     = "cj-gap"
+	goodbyeName = "cj-goodbye"
+)
+
+// checkProcess: another Core-UUID is another process, and no leg of the one
+// before is up any more. Behind a proxy, or where the survey could not ask for
+// it, that shows only here.
+func (s *session) checkProcess(m Message) {
+	core := m.get("Core-UUID")
+	if core == "" || core == s.c.core {
+		return
+	}
+	before := s.c.core
+	s.c.core = core
+	if before == "" {
+		return
+	}
+	s.c.stopping = false
+	s.roll = newRoll()
+	at := m.moment("Event-Date-Timestamp")
+	if at == 0 {
+		at = s.seen
+	}
+	s.fact(call.Event{Kind: call.PBXStarted, At: at, Seen: s.seen, Data: "Core-UUID " + core})
+}
+
+// gap states a loss on our side, and asks how things stand: what was lost may
+// have been the end of a call.
+func (s *session) gap(m Message) {
+	g := call.Event{Kind: call.LinkGap, From: s.pbxTime(m.moment(wire.ESLFrom)), At: s.pbxTime(m.moment(wire.ESLTo)), Seen: m.moment(wire.ESLTo),
+		Data: m.get(wire.ESLCount) + " events lost: " + m.get(wire.ESLReason)}
+	s.c.log.Warn("events of the PBX were lost", "session", s.number, "count", m.get(wire.ESLCount), "why", m.get(wire.ESLReason))
+	s.roll = newRoll() // what it counts may be among the lost
+	s.lost(g)
+}
+
+// heartbeat compares what FreeSWITCH counts with what it told of.
+func (s *session) heartbeat(m Message) {
+	if v := m.get("FreeSWITCH-Version"); v != "" {
+		s.c.know("FreeSWITCH " + v)
+	}
+	at := m.moment("Event-Date-Timestamp")
+	if at == 0 {
+		at = s.seen
+	}
+	missing, since, stale := s.roll.heartbeat(m, at)
+	if missing > 0 && s.c.roll {
+		s.c.log.Warn("the PBX made channels that no event told of", "session", s.number, "count", missing)
+		s.lost(call.Event{Kind: call.LinkGap, From: since, At: at, Seen: s.seen,
+			Data: fmt.Sprintf("%d channels were made that no event told of", missing)})
+	} else if stale {
+		s.again = true // the end of a leg was lost; the snapshot tells whose
+	}
+}
+
+func (s *session) lost(g call.Event) {
+	if s.asking {
+		s.gaps = append(s.gaps, g)
+	} else {
+		s.send(g)
+	}
+	s.again = true
+}
+
+// fact states a fact, now or when the survey under way has ended.
+func (s *session) fact(e call.Event) {
+	if !s.asking {
+		s.send(e)
+		return
+	}
+	if s.held = append(s.held, e); len(s.held) >= heldMost {
+		s.state(&survey{}) // it may still come; then as one more snapshot
+	}
+}
+
+func (s *session) send(e call.Event) {
+	s.seq++
+	e.Session, e.Seq = s.number, s.seq
+	s.c.events.Add(1)
+	s.emit(e)
+}
+
+// conclude takes in a survey's result.
+func (s *session) conclude(v *survey) {
+	s.asking = false
+	s.c.advised(v)
+	s.state(v)
+}
+
+// state says how things stand, and then the facts that came meanwhile.
+func (s *session) state(v *survey) {
+	at := s.pbxTime(s.seen)
+	if v.version != "" {
+		s.c.know("FreeSWITCH " + v.version)
+	}
+	if !s.up {
+		s.up = true
+		data := s.c.Stats().PBXVersion
+		if v.core != "" {
+			data += " Core-UUID " + v.core
+		}
+		s.send(call.Event{Kind: call.LinkUp, At: at, Seen: s.seen, From: s.pbxTime(v.started), Data: data})
+	}
+	if v.core != "" && s.c.core != v.core {
+		if s.c.core != "" {
+			s.send(call.Event{Kind: call.PBXStarted, At: at, Seen: s.seen, From: s.pbxTime(v.started), Data: "Core-UUID " + v.core})
+		}
+		s.c.core = v.core
+	}
+	gaps, held := s.gaps, s.held
+	s.gaps, s.held = nil, nil
+	for _, e := range gaps {
+		s.send(e)
+	}
+	// Without the list of channels nothing can be said of them: an empty
+	// snapshot would mean that no call is up.
+	if v.listed {
+		live, known := before(held, v.live(), v.facts(s.seen))
+		s.send(call.Event{Kind: call.Snapshot, At: at, Seen: s.seen, Live: live})
+		for _, e := range known {
+			s.send(e)
+		}
+		s.roll.know(v.ids())
+	}
+	for _, e := range held {
+		s.send(e)
+	}
+}
+
+// before turns how things stood when they were asked for back into how they
+// stood before the facts that came while the answer was waited for, and that are
+// stated after it: legs that these facts end are still up, legs that they create
+// are not yet; so with bridges. Of what is known of the legs' past it drops what
+// they state themselves.
+func before(held []call.Event, live []call.LiveLeg, known []call.Event) ([]call.LiveLeg, []call.Event) {
+	if len(held) == 0 {
+		return live, known
+	}
+	type said struct {
+		leg  call.LegID
+		kind call.Kind
+	}
+	first := make(map[said]call.Event, len(held))
+	bridging := make(map[call.LegID]call.Event)
+	for _, e := range held {
+		key := said{e.Leg, e.Kind}
+		if _, ok := first[key]; !ok {
+			first[key] = e
+		}
+		if _, ok := bridging[e.Leg]; !ok && (e.Kind == call.Joined || e.Kind == call.Parted) {
+			bridging[e.Leg] = e
+		}
+	}
+	had := func(leg call.LegID, k call.Kind) bool {
+		_, ok := first[said{leg, k}]
+		return ok
+	}
+	up := make(map[call.LegID]bool, len(live))
+	was := make([]call.LiveLeg, 0, len(live))
+	for _, l := range live {
+		if had(l.Leg, call.LegCreated) {
+			continue
+		}
+		switch e := bridging[l.Leg]; e.Kind {
+		case call.Joined:
+			l.Bridge = ""
+		case call.Parted:
+			l.Bridge, l.BridgeKind = e.Bridge, e.BridgeKind
+		}
+		up[l.Leg] = true
+		was = append(was, l)
+	}
+	for _, e := range held {
+		if e.Kind == call.LegEnded && !up[e.Leg] && !had(e.Leg, call.LegCreated) {
+			up[e.Leg] = true
+			was = append(was, endedLeg(e, bridging[e.Leg]))
+		}
+	}
+	past := known[:0:0]
+	for _, e := range known {
+		if up[e.Leg] && !had(e.Leg, e.Kind) {
+			past = append(past, e)
+		}
+	}
+	return was, past
+}
+
+// endedLeg is a leg as its end describes it.
+func endedLeg(e, bridging call.Event) call.LiveLeg {
+	l := call.LiveLeg{Leg: e.Leg, Link: e.Link, Channel: e.Channel, Endpoint: e.Endpoint, Local: e.Local, State: e.State,
+		Number: e.Number, CallerName: e.CallerName, Connected: e.Connected, Dialled: e.Dialled, Context: e.Context, Account: e.Account,
+		Queue: e.Queue, Peer: e.Peer, Originated: e.Originated}
+	if e.History != nil {
+		l.Created = e.History.Created
+		if e.History.Answered != 0 {
+			l.State = call.StateUp
+		}
+	}
+	if bridging.Kind == call.Parted {
+		l.Bridge, l.BridgeKind = bridging.Bridge, bridging.BridgeKind
+	}
+	return l
+}
+
+// sameClock is how far two clocks may be apart and still be taken for one: an
+// event is on its way for a while.
+const sameClock = 2 * time.Second
+
+// pbxTime is a moment of ours on the PBX's clock, by which its facts are
+// stamped: times of both kinds must not meet in one duration.
+func (s *session) pbxTime(m call.Moment) call.Moment {
+	if s.c.ahead.Abs() <= sameClock {
+		return m
+	}
+	return m.Add(s.c.ahead)
+}
+
+// finish states what is still held, then the end.
+func (s *session) finish(why error) {
+	if s.asking {
+		s.asking = false
+		s.state(&survey{})
+	}
+	last := call.Moment(s.c.count.LastByte.Load())
+	s.send(call.Event{Kind: call.LinkDown, At: s.pbxTime(last), Seen: last, Data: why.Error()})
+}

@@ -1,0 +1,330 @@
+package freeswitch
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"time"
+
+	"calljournal/agent/call"
+	"calljournal/connectors/wire"
+)
+
+// survey is the PBX being asked how things stand, on a connection of its own:
+// at the beginning of a session, and again after a loss.
+//
+// "show channels" comes from a database that FreeSWITCH fills by and by
+// (switch_core_sqldb.c), so that it may name legs that are gone; "uuid_dump" asks
+// the channel itself, and says what an event of it would say. A leg that the
+// list does not name yet tells of itself in its own events.
+type survey struct {
+	version string
+	core    string
+	started call.Moment // of FreeSWITCH's process
+	listed  bool        // rows is the whole list
+	rows    []row
+	dumps   map[string]Message // by uuid, what each channel says of itself
+	err     error              // what could not be asked
+}
+
+// row is a line of "show channels as json".
+type row struct {
+	UUID        string `json:"uuid"`
+	Direction   string `json:"direction"`
+	Created     string `json:"created_epoch"`
+	Name        string `json:"name"`
+	Number      string `json:"cid_num"`
+	Dest        string `json:"dest"`
+	App         string `json:"application"`
+	Data        string `json:"application_data"`
+	Context     string `json:"context"`
+	Account     string `json:"accountcode"`
+	State       string `json:"callstate"`
+	Call        string `json:"call_uuid"`
+	FirstName   string `json:"initial_cid_name"`
+	FirstNumber string `json:"initial_cid_num"`
+	FirstDest   string `json:"initial_dest"`
+}
+
+// dumpsMost bounds the questions after single channels: with more the list
+// must do.
+const dumpsMost = 500
+
+// survey asks everything. It never fails as a whole: what could not be asked is
+// in err.
+func (c *Connector) survey(ctx context.Context) *survey {
+	ctx, cancel := context.WithTimeoutCause(ctx, c.cfg.AnswerWithin, fmt.Errorf("no answer within %v", c.cfg.AnswerWithin))
+	defer cancel()
+	v := &survey{dumps: make(map[string]Message)}
+	line, _, err := c.signedIn(ctx, nil)
+	if err != nil {
+		v.err = err
+		return v
+	}
+	defer line.Close()
+	v.err = v.ask(line)
+	return v
+}
+
+func (v *survey) ask(line *wire.Line) error {
+	status, err := ask(line, "api status")
+	if err != nil {
+		return fmt.Errorf("status: %w", err)
+	}
+	v.readStatus(status.text(), time.Now())
+	// Not every user may ask it, and not every version knows it: then the first
+	// event tells.
+	if core, err := ask(line, "api global_getvar core_uuid"); err != nil {
+		return fmt.Errorf("global_getvar: %w", err)
+	} else if text := strings.TrimSpace(core.text()); len(text) == 36 && strings.Count(text, "-") == 4 {
+		v.core = text
+	}
+	list, err := ask(line, "api show channels as json")
+	if err != nil {
+		return fmt.Errorf("show channels: %w", err)
+	}
+	if strings.HasPrefix(list.text(), "-") {
+		return fmt.Errorf("show channels: the PBX says %s", wire.Quote([]byte(list.text())))
+	}
+	var table struct {
+		Rows []row `json:"rows"`
+	}
+	if err := json.Unmarshal([]byte(list.text()), &table); err != nil {
+		return fmt.Errorf("show channels: %w", err)
+	}
+	rows := table.Rows
+	for i, r := range rows {
+		if i >= dumpsMost || r.UUID == "" || strings.ContainsAny(r.UUID, " \r\n\x00") {
+			v.rows = append(v.rows, r)
+			continue
+		}
+		dump, err := ask(line, "api uuid_dump "+r.UUID+" json")
+		if err != nil { // the list is whole all the same
+			v.rows, v.listed = append(v.rows, rows[i:]...), true
+			return fmt.Errorf("uuid_dump: %w", err)
+		}
+		m, gone := readDump(dump.text())
+		if gone {
+			continue
+		}
+		if m != nil {
+			v.dumps[r.UUID] = m
+		}
+		v.rows = append(v.rows, r)
+	}
+	v.listed = true
+	return nil
+}
+
+// readDump reads the answer to uuid_dump. gone is that there is no such channel.
+func readDump(text string) (m Message, gone bool) {
+	if strings.HasPrefix(text, "-ERR") {
+		return nil, strings.Contains(strings.ToLower(text), "no such channel")
+	}
+	raw := make(map[string]any)
+	if json.Unmarshal([]byte(text), &raw) != nil {
+		return nil, false
+	}
+	m = make(Message, len(raw))
+	for name, value := range raw {
+		m[recased(name)] = value
+	}
+	return m, false
+}
+
+// readStatus reads "UP 0 years, 1 day, ..." and the version behind it.
+func (v *survey) readStatus(text string, now time.Time) {
+	first, rest, _ := strings.Cut(text, "\n")
+	if up, ok := strings.CutPrefix(first, "UP "); ok {
+		age := time.Duration(0)
+		for _, part := range strings.Split(up, ",") {
+			count, unit, _ := strings.Cut(strings.TrimSpace(part), " ")
+			n, err := strconv.Atoi(count)
+			if err != nil || n < 0 || n > 1_000_000_000 {
+				return
+			}
+			for name, one := range map[string]time.Duration{"year": 365 * 24 * time.Hour, "day": 24 * time.Hour, "hour": time.Hour,
+				"minute": time.Minute, "second": time.Second, "millisecond": time.Millisecond, "microsecond": time.Microsecond} {
+				if strings.TrimSuffix(unit, "s") == name && n <= int(time.Duration(1<<62)/one) {
+					age += time.Duration(n) * one
+				}
+			}
+		}
+		if age > 0 {
+			v.started = call.MomentOf(now.Add(-age))
+		}
+	}
+	if _, after, ok := strings.Cut(rest, "(Version "); ok {
+		version, _, _ := strings.Cut(after, ")")
+		v.version = strings.Join(strings.Fields(version), " ")
+	}
+}
+
+// ids are the legs that are up.
+func (v *survey) ids() []call.LegID {
+	ids := make([]call.LegID, len(v.rows))
+	for i, r := range v.rows {
+		ids[i] = call.LegID(r.UUID)
+	}
+	return ids
+}
+
+// live gives the legs that are up.
+func (v *survey) live() []call.LiveLeg {
+	bridges := v.bridges()
+	legs := make([]call.LiveLeg, 0, len(v.rows))
+	for _, r := range v.rows {
+		if r.UUID == "" {
+			continue
+		}
+		l := v.leg(r)
+		if room := v.dumps[r.UUID].variable("conference_uuid"); room != "" && l.App == call.AppConference {
+			l.Bridge, l.BridgeKind = room, call.BridgeConference
+		} else {
+			l.Bridge = bridges[r.UUID]
+		}
+		legs = append(legs, l)
+	}
+	return legs
+}
+
+// leg is one leg: what its channel says of itself, and what the list alone
+// keeps: the numbers as they were at the beginning.
+func (v *survey) leg(r row) call.LiveLeg {
+	m := v.dumps[r.UUID]
+	if m == nil {
+		m = r.message()
+	}
+	e := m.described(call.LegSeen)
+	l := call.LiveLeg{
+		Leg: call.LegID(r.UUID), Link: e.Link, Channel: e.Channel, Endpoint: e.Endpoint, Local: e.Local, State: e.State,
+		Number: e.Number, CallerName: e.CallerName, Connected: e.Connected, Dialled: e.Dialled, Context: e.Context, Account: e.Account,
+		Queue: e.Queue, Created: m.channelTime("Created"), Peer: e.Peer, Originated: e.Originated,
+	}
+	if r.Direction != "outbound" {
+		if r.FirstNumber != "" {
+			l.Number = r.FirstNumber
+		}
+		if r.FirstName != "" && r.FirstName != l.Number {
+			l.CallerName = r.FirstName
+		}
+		if r.FirstDest != "" {
+			l.Dialled = r.FirstDest
+		}
+	}
+	if half := m.variable("other_loopback_leg_uuid"); half != "" {
+		l.Peer = call.LegID(half)
+	}
+	if l.Created == 0 {
+		l.Created = seconds(r.Created)
+	}
+	switch {
+	case r.answered():
+		l.State = call.StateUp
+	case r.State == "RINGING" && r.Direction == "outbound":
+		l.State = call.StateRinging
+	}
+	if m.channelTime("Answered") != 0 {
+		l.State = call.StateUp
+	}
+	for _, f := range m.executes(r.App, r.Data) {
+		l.App, l.Data = f.App, f.Data
+		if f.App == call.AppQueue {
+			l.Queue = f.Data
+		}
+	}
+	return l
+}
+
+// message is a row as an event would have it, as far as a row goes.
+func (r row) message() Message {
+	m := Message{}
+	for name, value := range map[string]string{
+		"Unique-ID": r.UUID, "Channel-Name": r.Name, "Call-Direction": r.Direction, "Channel-Call-UUID": r.Call,
+		"Caller-Caller-ID-Number": r.Number, "Caller-Destination-Number": r.Dest, "Caller-Context": r.Context, "variable_accountcode": r.Account,
+	} {
+		if value != "" {
+			m[spelling(name)] = value
+		}
+	}
+	// Of a leg that is called the list does not say by whom: the call's first
+	// leg, or it has a call of its own.
+	if r.Direction == "outbound" && r.Call != "" && r.Call != r.UUID {
+		m[spelling("variable_originator")] = r.Call
+	}
+	return m
+}
+
+// answered reads FreeSWITCH's callstate.
+func (r row) answered() bool { return r.State == "ACTIVE" || r.State == "HELD" || r.State == "UNHELD" }
+
+// bridges finds who talks with whom: two channels that name each other, or, as
+// far as only the list is to be had, an answered one that names another.
+func (v *survey) bridges() map[string]string {
+	bridges := make(map[string]string)
+	rows := make(map[string]row, len(v.rows))
+	for _, r := range v.rows {
+		rows[r.UUID] = r
+	}
+	for _, r := range v.rows {
+		m, other := v.dumps[r.UUID], r.Call
+		if m != nil {
+			if other = m.variable("bridge_uuid"); m.channelTime("Bridged") == 0 {
+				continue
+			}
+		}
+		if _, up := rows[other]; !up || other == r.UUID {
+			continue
+		}
+		if m2 := v.dumps[other]; m2 != nil && m != nil {
+			if m2.variable("bridge_uuid") != r.UUID {
+				continue
+			}
+		} else if !r.answered() || !rows[other].answered() {
+			continue
+		}
+		id := bridgeID(r.UUID, other)
+		bridges[r.UUID], bridges[other] = id, id
+	}
+	return bridges
+}
+
+// facts are what the channels say of what has happened to them already.
+func (v *survey) facts(seen call.Moment) []call.Event {
+	var facts []call.Event
+	for _, r := range v.rows {
+		m := v.dumps[r.UUID]
+		if m == nil {
+			continue
+		}
+		add := func(k call.Kind, at call.Moment) {
+			if at != 0 {
+				facts = append(facts, call.Event{Kind: k, Leg: call.LegID(r.UUID), At: at, Seen: seen})
+			}
+		}
+		if m.outbound() {
+			add(call.LegRinging, m.channelTime("Progress"))
+		}
+		add(call.LegAnswered, m.channelTime("Answered"))
+		if half := m.variable("other_loopback_leg_uuid"); half != "" {
+			facts = append(facts, call.Event{Kind: call.LegPaired, Leg: call.LegID(r.UUID), Peer: call.LegID(half), At: m.channelTime("Created"), Seen: seen})
+		}
+	}
+	return facts
+}
+
+// advised keeps the standing warning about questions that were not answered.
+func (c *Connector) advised(v *survey) {
+	switch {
+	case v.err == nil:
+		c.warn(warnSilent, "")
+	case errors.Is(v.err, context.Canceled), errors.Is(v.err, io.EOF):
+		// the session itself ends
+	default:
+		c.warn(warnSilent, fmt.Sprintf("calls that are up at a connect may not be recognised, for the PBX could not be asked (%v): the user needs esl-allowed-api \"status show uuid_dump global_getvar\"", v.err))
+	}
+}
