@@ -156,7 +156,7 @@ func (t *thinning) done(f *ESL) verdict {
 func (t *thinning) wanted(f *ESL, name []byte) (as string, only []string, ok bool) {
 	if t.others != nil {
 		switch {
-		case len(name) == 0 || name[0] == '_' || bytes.IndexByte(name, '\\') >= 0 || !printable(name):
+		case len(name) == 0 || name[0] == '_' || bytes.ContainsAny(name, "\"\\") || !printable(name):
 			return "", nil, false
 		case reserved(name):
 			f.count.Bad(ReservedName)
