@@ -75,11 +75,18 @@ func parseFrame(m Message) headers {
 	return h
 }
 
+const (
+	plainEvent = "text/event-plain"
+	jsonEvent  = "text/event-json"
+)
+
+func isPlainEvent(m Message) bool { return parseFrame(m)["content-type"] == plainEvent }
+
 func (f *esl) sort(m Message) messageKind {
-	switch kind := parseFrame(m)["content-type"]; {
-	case kind == "text/event-plain":
+	switch {
+	case isPlainEvent(m):
 		return isEvent
-	case kind == "api/response" && bytes.HasPrefix(m.Body, []byte(`{"row_count"`)):
+	case parseFrame(m)["content-type"] == "api/response" && bytes.HasPrefix(m.Body, []byte(`{"row_count"`)):
 		return isAnswer
 	}
 	return isNoise
@@ -233,12 +240,12 @@ func (f *esl) play(t *playing, m Message) {
 		}
 		if s.json {
 			if asJSON == nil {
-				asJSON = frame("text/event-json", e.json())
+				asJSON = frame(jsonEvent, e.json())
 			}
 			c.send(asJSON)
 		} else {
 			if plain == nil {
-				plain = frame("text/event-plain", e.plain())
+				plain = frame(plainEvent, e.plain())
 			}
 			c.send(plain)
 		}

@@ -35,6 +35,19 @@ var (
 	tenDigits     = regexp.MustCompile(`\d{10,}`)
 )
 
+// Message rewrites one message of a recording; of FreeSWITCH's, only events.
+func (w Rewrite) Message(r *Recording, m Message) []byte {
+	if r.Kind == Asterisk {
+		return w.AMI(m.Raw)
+	}
+	if !isPlainEvent(m) {
+		return m.Raw
+	}
+	e := parseEvent(m.Body)
+	e.headers = w.esl(e.headers, r.T0)
+	return frame(plainEvent, e.plain())
+}
+
 // AMI rewrites one message of Asterisk.
 func (w Rewrite) AMI(raw []byte) []byte {
 	if !w.NoStamps && w.Shift == 0 && w.Round == 0 && len(w.Numbers) == 0 {
@@ -68,6 +81,9 @@ func (w Rewrite) stamp(s string) string {
 
 // value replaces ids and numbers in a header.
 func (w Rewrite) value(s string) string {
+	if len(s) < 9 {
+		return s // nothing of what is looked for is so short
+	}
 	if w.Round != 0 {
 		s = uniqueID.ReplaceAllStringFunc(s, func(id string) string {
 			epoch, seq, _ := strings.Cut(id, ".")
