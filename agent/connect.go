@@ -9,6 +9,7 @@ import (
 	"calljournal/agent/config"
 	"calljournal/connectors"
 	"calljournal/connectors/asterisk"
+	"calljournal/connectors/freeswitch"
 )
 
 // connect is the one place that knows which kinds of PBX are built in.
@@ -16,6 +17,10 @@ func connect(p config.PBX, log *slog.Logger) (connectors.Connector, error) {
 	switch p.Kind {
 	case config.KindAsterisk:
 		return asterisk.New(asterisk.Config{
+			Name: p.Name, Address: p.Address, Username: p.Username, Secret: p.Secret.Reveal(), TLS: secure(p), Logger: log,
+		}), nil
+	case config.KindFreeSWITCH:
+		return freeswitch.New(freeswitch.Config{
 			Name: p.Name, Address: p.Address, Username: p.Username, Secret: p.Secret.Reveal(), TLS: secure(p), Logger: log,
 		}), nil
 	default:

@@ -123,7 +123,7 @@ func (a *Agent) tick(g *group, now time.Time) {
 		if l.now.Up {
 			l.now.Seen = max(l.now.Seen, s.LastByteAt)
 		}
-		a.take(g, fact{l, call.Event{Kind: call.Ticked, At: at, Seen: at}})
+		a.take(g, fact{l, call.Event{Kind: call.Ticked, At: at + l.now.Ahead, Seen: at}})
 		a.remember(g, l, false)
 	}
 }
@@ -155,7 +155,7 @@ func (a *Agent) take(g *group, f fact) {
 	case call.LinkDown:
 		l.now.Up, l.now.Why, l.now.Seen = false, e.Data, max(l.now.Seen, e.Seen)
 	case call.LinkUp:
-		l.now.Up, l.now.Why, l.now.Session, l.now.Seen = true, "", e.Session, e.Seen
+		l.now = memory{Session: e.Session, Up: true, Seen: e.Seen, Ahead: e.At - e.Seen}
 	default:
 		l.now.Seen = max(l.now.Seen, e.Seen)
 	}

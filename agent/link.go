@@ -40,7 +40,8 @@ type link struct {
 type memory struct {
 	Session uint64      `json:"session"`
 	Up      bool        `json:"up"`
-	Seen    call.Moment `json:"seen"` // last sign of life while up
+	Seen    call.Moment `json:"seen"` // last sign of life while up, on our clock
+	Ahead   call.Moment `json:"ahead"` // how far the PBX's clock is ahead of ours
 	Why     string      `json:"why"`  // it is not up
 }
 
@@ -88,7 +89,7 @@ func (l *link) lastRun() (call.Event, bool) {
 	if l.now.Up {
 		why = "agent stopped"
 	}
-	return call.Event{Kind: call.LinkDown, Session: l.now.Session, At: l.now.Seen, Seen: l.now.Seen, Data: why}, true
+	return call.Event{Kind: call.LinkDown, Session: l.now.Session, At: l.now.Seen + l.now.Ahead, Seen: l.now.Seen, Data: why}, true
 }
 
 // Waits between two tries. A cut that heals by itself costs a fraction of a
@@ -120,19 +121,23 @@ func (a *Agent) supervise(ctx context.Context, l *link) {
 				upSince = a.now()
 				l.up(call.MomentOf(upSince), session)
 			}
-			last = call.Event{Session: e.Session, Seq: e.Seq, Seen: e.Seen}
+			if e.Kind == call.LinkDown && ctx.Err() != nil {
+				return // the next run says that this one ended: the same way as after a kill
+			}
+			last = call.Event{Kind: e.Kind, Seq: e.Seq, Seen: e.Seen}
 			a.events <- fact{l, e}
 		})
 		if ctx.Err() != nil {
-			// The next run says that this one ended: the same way as after a kill.
 			return
 		}
 		if err == nil {
 			err = errors.New("the link ended without a reason")
 		}
 		if !upSince.IsZero() {
-			at := max(l.conn.Stats().LastByteAt, last.Seen)
-			a.events <- fact{l, call.Event{Kind: call.LinkDown, Session: session, Seq: last.Seq + 1, At: at, Seen: at, Data: reason(err)}}
+			if last.Kind != call.LinkDown { // a connector may say so itself
+				at := max(l.conn.Stats().LastByteAt, last.Seen)
+				a.events <- fact{l, call.Event{Kind: call.LinkDown, Session: session, Seq: last.Seq + 1, At: at, Seen: at, Data: reason(err)}}
+			}
 			if a.now().Sub(upSince) >= steady {
 				lost.Reset()
 			}

@@ -218,3 +218,26 @@ func (p PBX) Equal(o PBX) bool {
 	p.extensions, o.extensions = nil, nil
 	return reflect.DeepEqual(p, o)
 }
+
+// SecretFiles are the files that secrets were read from, as paths.
+func (c *Config) SecretFiles() (paths []string) {
+	add := func(name string) {
+		if name == "" {
+			return
+		}
+		if !filepath.IsAbs(name) {
+			name = filepath.Join(filepath.Dir(c.Path), name)
+		}
+		paths = append(paths, name)
+	}
+	for _, p := range c.PBX {
+		add(p.SecretFile)
+	}
+	for _, t := range c.HTTP.Token {
+		add(t.TokenFile)
+	}
+	for _, f := range c.Forward {
+		add(f.SecretFile)
+	}
+	return paths
+}

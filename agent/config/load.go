@@ -137,3 +137,27 @@ func (c *Config) Redacted() string {
 	}
 	return string(b)
 }
+
+// Socket is the control socket of the daemon that the file at path is for. It
+// asks for nothing else of the file, so that whoever may use the socket need not
+// be able to read secrets. A file that is not there, or may not be read, means
+// the default, unless it was asked for by name.
+func Socket(path string, named bool, env Env) (string, error) {
+	c := defaults(env)
+	b, err := os.ReadFile(path)
+	switch {
+	case errors.Is(err, os.ErrPermission), errors.Is(err, os.ErrNotExist) && !named:
+		return c.Agent.Socket, nil
+	case errors.Is(err, os.ErrNotExist):
+		return "", &Error{path, []Problem{{Text: "there is no such file"}}}
+	case err != nil:
+		return "", fmt.Errorf("read configuration: %w", err)
+	}
+	only := struct {
+		Agent *Agent `toml:"agent"`
+	}{&c.Agent}
+	if err := toml.Unmarshal(b, &only); err != nil {
+		return "", &Error{path, decodeProblems(err)}
+	}
+	return c.Agent.Socket, nil
+}

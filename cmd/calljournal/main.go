@@ -1,0 +1,126 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	_ "time/tzdata" // a static binary, also where there is no zone database
+
+	"calljournal/agent/api"
+	"calljournal/agent/config"
+
+	"github.com/alecthomas/kong"
+	"github.com/charmbracelet/x/term"
+)
+
+// Exit codes, the same for every verb.
+const (
+	exitWell     = 0
+	exitFailed   = 1
+	exitUsage    = 2
+	exitNoDaemon = 3
+	exitDegraded = 4
+)
+
+// verbs is the command line.
+type verbs struct {
+	Config string `help:"The configuration." default:"${config}" placeholder:"FILE"`
+
+	Run     runVerb     `cmd:"" help:"Run the daemon in the foreground. SIGTERM ends it cleanly, SIGHUP reads the configuration again."`
+	Status  statusVerb  `cmd:"" help:"Ask the running daemon how it is. Exit code 4 means degraded."`
+	Calls   callsVerb   `cmd:"" help:"List calls, newest first."`
+	Show    showVerb    `cmd:"" help:"Show one call with its legs and its timeline."`
+	Replay  replayVerb  `cmd:"" help:"Rebuild calls from a recorded event stream, without a PBX."`
+	Service serviceVerb `cmd:"" help:"Install or control the system service."`
+	Token   tokenVerb   `cmd:"" help:"Make a token for the HTTP interface."`
+	Version versionVerb `cmd:"" help:"Print version, commit and Go version."`
+}
+
+// shell is what a verb has besides its flags.
+type shell struct {
+	ctx    context.Context
+	out    io.Writer
+	errOut io.Writer
+	env    config.Env
+	config string // path
+	given  bool   // --config was on the command line
+}
+
+// exitError carries an exit code other than 1. An empty text prints nothing.
+type exitError struct {
+	code int
+	text string
+}
+
+func (e *exitError) Error() string { return e.text }
+
+func main() {
+	os.Exit(run(os.Args[1:]))
+}
+
+func run(args []string) int {
+	var v verbs
+	env := config.OSEnv()
+	parser := kong.Must(&v,
+		kong.Name("calljournal"),
+		kong.Description("One honest record for every call of your PBX.\n\nExit codes: 0 well, 1 failed, 2 usage, 3 no daemon there, 4 degraded."),
+		kong.Vars{"config": config.DefaultPath(env.Getenv), "extensions": config.DefaultExtensions},
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+	)
+	line, err := parser.Parse(args)
+	if err != nil {
+		verb := ""
+		var parse *kong.ParseError
+		if errors.As(err, &parse) && parse.Context != nil && parse.Context.Command() != "" {
+			verb = " " + parse.Context.Command()
+		}
+		fmt.Fprintf(os.Stderr, "calljournal: %v\nTry: calljournal%s --help\n", err, verb)
+		return exitUsage
+	}
+	sh := &shell{ctx: context.Background(), out: os.Stdout, errOut: os.Stderr, env: env, config: v.Config}
+	for _, p := range line.Path {
+		sh.given = sh.given || p.Flag != nil && p.Flag.Name == "config"
+	}
+	return sh.report(line.Run(sh))
+}
+
+// report prints an error with what to try next and gives its exit code.
+func (sh *shell) report(err error) int {
+	var wrong *config.Error
+	var exit *exitError
+	switch {
+	case err == nil:
+		return exitWell
+	case errors.As(err, &exit):
+		if exit.text != "" {
+			fmt.Fprintln(sh.errOut, "calljournal: "+exit.text)
+		}
+		return exit.code
+	case errors.As(err, &wrong):
+		fmt.Fprintf(sh.errOut, "%v\nTry: correct the file, or give another one with --config FILE\n", wrong)
+		return exitUsage
+	case errors.Is(err, api.ErrNoDaemon):
+		fmt.Fprintf(sh.errOut, "calljournal: %v\nTry: calljournal service start, or calljournal run\n", err)
+		return exitNoDaemon
+	}
+	fmt.Fprintf(sh.errOut, "calljournal: %v\n", err)
+	return exitFailed
+}
+
+// client asks the daemon that the configuration is for. Whoever may open the
+// control socket need not be able to read the secrets in the configuration.
+func (sh *shell) client() (*api.Client, error) {
+	socket, err := config.Socket(sh.config, sh.given, sh.env)
+	if err != nil {
+		return nil, err
+	}
+	return api.NewClient(socket), nil
+}
+
+// terminal says whether w is one.
+func terminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(f.Fd())
+}

@@ -1,0 +1,111 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os/signal"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"os"
+
+	"calljournal/agent/api"
+)
+
+type statusVerb struct {
+	JSON  bool `name:"json" help:"As JSON: the same as GET /v1/status."`
+	Watch bool `help:"Show it again every two seconds until Ctrl-C."`
+}
+
+const watchEvery = 2 * time.Second
+
+func (v statusVerb) Run(sh *shell) error {
+	c, err := sh.client()
+	if err != nil {
+		return err
+	}
+	if !v.Watch {
+		return v.once(sh, c)
+	}
+	ctx, stop := signal.NotifyContext(sh.ctx, os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	tick := time.NewTicker(watchEvery)
+	defer tick.Stop()
+	for {
+		if terminal(sh.out) {
+			fmt.Fprint(sh.out, "\x1b[H\x1b[2J")
+		}
+		err := v.once(sh, c)
+		if code := sh.report(err); code != exitWell && code != exitDegraded && code != exitNoDaemon {
+			return &exitError{code: code}
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+func (v statusVerb) once(sh *shell, c *api.Client) error {
+	st, err := c.Status(sh.ctx)
+	if err != nil {
+		return err
+	}
+	if v.JSON {
+		err = sh.json(st)
+	} else {
+		err = printStatus(sh.screen(), st)
+	}
+	if err == nil && st.State == api.StateDegraded {
+		return &exitError{code: exitDegraded}
+	}
+	return err
+}
+
+func printStatus(w io.Writer, st api.Status) error {
+	var b strings.Builder
+	state := styleGood.Render(st.State)
+	if st.State != api.StateWell {
+		state = styleBad.Render(st.State)
+	}
+	fmt.Fprintf(&b, "%s %s, calljournal %s, for %s\n", plain(st.Agent), state, plain(st.Version), st.At.Sub(st.StartedAt).Round(time.Second))
+	for _, p := range st.Problems {
+		fmt.Fprintf(&b, "%s %s\n", styleBad.Render("!"), plain(p))
+	}
+	for _, w := range st.Warnings {
+		fmt.Fprintf(&b, "%s %s\n", styleDim.Render("?"), plain(w))
+	}
+	b.WriteByte('\n')
+	var links [][]string
+	for _, l := range st.Links {
+		links = append(links, []string{plain(l.PBX), plain(strings.TrimSpace(l.Kind + " " + short(l.PBXVersion, 24))), plain(l.Address), l.State, ago(st.At, l.Since),
+			ago(st.At, l.LastByteAt), strconv.Itoa(l.OpenCalls), strconv.FormatUint(l.Events, 10), strconv.FormatUint(l.Dropped, 10), strconv.FormatUint(l.Anomalies, 10)})
+	}
+	b.WriteString(tableText([]string{"PBX", "KIND", "ADDRESS", "LINK", "SINCE", "LAST BYTE", "OPEN", "FACTS", "DROPPED", "ODD"}, links) + "\n\n")
+
+	last := "none in this run"
+	if st.LastCall != nil {
+		last = plain(st.LastCall.ID) + ", " + ago(st.At, st.LastCall.At)
+	}
+	j := st.Journal
+	fmt.Fprintf(&b, "open calls %d, last call %s\n", st.OpenCalls, last)
+	fmt.Fprintf(&b, "journal %s: %d calls, entries %d to %d, %s, %s free on the disk\n", plain(j.Path), j.Calls, j.Oldest, j.Head, size(j.FileBytes), size(j.DiskFree))
+	for _, c := range st.Consumers {
+		fmt.Fprintf(&b, "consumer %s: has %d, %d behind, told %s\n", plain(c.Name), c.Seq, c.Lag, ago(st.At, c.At))
+	}
+	for _, f := range st.Forwarders {
+		fmt.Fprintf(&b, "forward %s (%s): %s, %d behind\n", plain(f.Name), f.Kind, f.State, f.Lag)
+	}
+	for _, g := range st.Gaps {
+		healed := ""
+		if g.Healed {
+			healed = ", healed"
+		}
+		fmt.Fprintf(&b, "gap at %s: %s to %s: %s%s\n", plain(g.PBX), localTime(g.From), localTime(g.To), plain(g.Reason), healed)
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}

@@ -1,0 +1,34 @@
+package main
+
+import (
+	"crypto/rand"
+	"encoding/base64"
+	"fmt"
+)
+
+type tokenVerb struct {
+	Name  string `arg:"" help:"Who gets it: central, crm, ..."`
+	Scope string `help:"sync (the feed), journal (calls), admin (everything)." enum:"sync,journal,admin" default:"sync"`
+}
+
+// Run prints a new token once and what to write where. It touches no file: the
+// configuration belongs to the administrator.
+func (v tokenVerb) Run(sh *shell) error {
+	raw := make([]byte, 32)
+	_, _ = rand.Read(raw) // never fails (crypto/rand)
+	token := "cj_" + base64.RawURLEncoding.EncodeToString(raw)
+	_, err := fmt.Fprintf(sh.out, `%s
+
+Give it to whoever asks; it is shown only now. Here, put it into a file and name that in %s:
+
+    install -m 600 /dev/stdin /etc/calljournal/%s.token     (paste it, then Ctrl-D)
+
+    [[http.token]]
+    name = %q
+    scope = %q
+    token_file = "/etc/calljournal/%s.token"
+
+Then: calljournal service restart
+`, token, sh.config, v.Name, v.Name, v.Scope, v.Name)
+	return err
+}
