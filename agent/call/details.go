@@ -60,6 +60,7 @@ func (s *story) transfers(v *view) []Transfer {
 			}
 		}
 	}
+	out = append(out, s.handedOver(v)...)
 	slices.SortStableFunc(out, func(a, b Transfer) int { return int(a.At - b.At) })
 	for i := range out {
 		x := &out[i]
@@ -142,6 +143,55 @@ func (s *story) moves(e *Event, v *view) (out []Transfer) {
 		}
 	}
 	return out
+}
+
+// handedOver are the attended transfers of which nothing is said but what came
+// of them: whom somebody had called beside his talk with the caller, that one
+// is now with the caller himself. So FreeSWITCH's att_xfer ends, and so a
+// program joins two calls.
+func (s *story) handedOver(v *view) (out []Transfer) {
+	for i, t := range v.talks {
+		if i == 0 {
+			continue
+		}
+		for _, id := range t.with {
+			target := s.legs[id]
+			giver := s.consultedBy(v, target)
+			if giver == nil || target.created >= t.from || slices.ContainsFunc(v.talks[:i], func(b stretch) bool { return slices.Contains(b.with, id) }) {
+				continue
+			}
+			said := slices.ContainsFunc(s.facts, func(e Event) bool {
+				return e.Kind == Transferred && e.At >= target.created && e.At <= t.from.Add(time.Second)
+			})
+			if !said {
+				to := target.dialled
+				if asDialled(to) == "" || target.calling {
+					to = s.who(target)
+				}
+				out = append(out, Transfer{Type: TransferAttended, By: text(s.who(giver)), To: text(to), At: t.from})
+			}
+		}
+	}
+	return out
+}
+
+// consultedBy is who called this leg while he was talking with the caller, from
+// the same channel or from a second one of his; nil if nobody did.
+func (s *story) consultedBy(v *view, l *leg) *leg {
+	for _, t := range v.talks {
+		if t.from > l.created || t.to < l.created {
+			continue
+		}
+		for _, id := range t.with {
+			talker := s.legs[id]
+			for n, up := 0, s.legs[l.by]; up != nil && n < 20; n, up = n+1, s.legs[up.by] {
+				if up == talker || up.real() && up.calling && s.extension(up) != "" && s.extension(up) == s.extension(talker) {
+					return talker
+				}
+			}
+		}
+	}
+	return nil
 }
 
 // askedNear: a phone asked for a transfer about then.
