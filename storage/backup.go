@@ -19,7 +19,7 @@ import (
 func (d *DB) Backup(w io.Writer) (int64, error) {
 	var n int64
 	err := d.view(func(tx *bolt.Tx) error {
-		origin := tx.Bucket(bucketMeta).Get(keyOrigin)
+		origin := tx.Bucket(metaBucket).Get(keyOrigin)
 		if !bytes.Equal(origin, originHere) {
 			return fmt.Errorf("%w: it does not say where it comes from", ErrDamaged)
 		}

@@ -2,6 +2,7 @@ package storage
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -92,17 +93,20 @@ func (c *codec) decodeRef(key, value []byte) (ref, error) {
 }
 
 // put is one key to be written, or removed where value is nil.
-type put struct{ bucket, key, value []byte }
+type put struct {
+	in         bucket
+	key, value []byte
+}
 
 // writing is a batch turned into keys and values. Everything dear is done here,
 // before the transaction: it keeps no reader's pages, and a batch that cannot be
 // encoded never begins one.
 type writing struct {
-	d     *DB
-	tail  tail
-	refs  map[string]*ref // by id as it will be; a nil one was deleted
-	puts  []put
-	facts []put // of the open calls: they change the count of facts
+	d    *DB
+	from tail            // what it was made for
+	tail tail            // head, numbers and time as they will be
+	refs map[string]*ref // by id as it will be; a nil one was deleted
+	puts []put
 }
 
 // Commit stores b in one transaction and returns once it is on disk. It must be
@@ -140,9 +144,10 @@ func (d *DB) commit(b *Batch, keepAt bool) error {
 		return nil // the disk has confirmed it by now
 	}
 	known := len(d.words.text)
+	var t tail
 	w, err := d.encode(b, keepAt)
 	if err == nil {
-		err = d.changeWithReserve(w.apply, b.Urgent)
+		t, err = d.updateWithReserve(w.apply, b.Urgent)
 	}
 	d.noteFull(errors.Is(err, ErrFull))
 	if errors.Is(err, ErrUncertain) {
@@ -156,25 +161,24 @@ func (d *DB) commit(b *Batch, keepAt bool) error {
 		d.forgetWords(known)
 		return err
 	}
-	d.publish(w.tail)
+	d.publish(t)
 	d.commits.Add(1)
 	d.reserve.restock(d.opts.Now())
 	return nil
 }
 
-// changeWithReserve gives the reserve up for what must be saved.
-func (d *DB) changeWithReserve(fn func(*bolt.Tx) error, urgent bool) error {
-	err := d.change(fn)
+// updateWithReserve gives the reserve up for what must be saved.
+func (d *DB) updateWithReserve(fn func(*update) error, urgent bool) (tail, error) {
+	t, err := d.update(fn)
 	if !urgent || !errors.Is(err, ErrFull) {
-		return err
+		return t, err
 	}
-	if d.bolt.MaxSize > 0 {
-		limit := d.bolt.MaxSize
+	if limit := d.bolt.MaxSize; limit > 0 {
 		d.bolt.MaxSize += int(max(d.reserve.want, growBytes))
 		defer func() { d.bolt.MaxSize = limit }()
 	}
 	d.reserve.release()
-	return d.change(fn)
+	return d.update(fn)
 }
 
 // publish shows the world what is now on disk.
@@ -232,11 +236,10 @@ func (d *DB) forgetWords(known int) {
 // encode turns a batch into keys and values.
 func (d *DB) encode(b *Batch, keepAt bool) (*writing, error) {
 	d.mu.RLock()
-	w := &writing{d: d, tail: d.tail, refs: map[string]*ref{}}
+	w := &writing{d: d, from: d.tail, tail: d.tail, refs: map[string]*ref{}}
 	known := len(d.words.text)
 	d.mu.RUnlock()
 	now := d.now()
-	w.tail.Commits++
 	w.tail.LastCommit = now
 	if err := w.loadRefs(b); err != nil {
 		return nil, err
@@ -262,7 +265,7 @@ func (d *DB) encode(b *Batch, keepAt bool) (*writing, error) {
 		if err != nil {
 			return nil, fmt.Errorf("reasons of call %q: %w", id, err)
 		}
-		w.put(bucketWhy, key, v)
+		w.put(inWhy, key, v)
 	}
 	for name, value := range b.State {
 		key := []byte(name)
@@ -270,9 +273,9 @@ func (d *DB) encode(b *Batch, keepAt bool) (*writing, error) {
 			return nil, fmt.Errorf("state %.40q: no such name is possible", name)
 		}
 		if len(value) == 0 {
-			w.put(bucketState, key, nil)
+			w.put(inState, key, nil)
 		} else {
-			w.put(bucketState, key, seal(kindState, key, value))
+			w.put(inState, key, seal(kindState, key, value))
 		}
 	}
 	if err := w.openFacts(b); err != nil {
@@ -283,11 +286,11 @@ func (d *DB) encode(b *Batch, keepAt bool) (*writing, error) {
 	d.mu.RUnlock()
 	for i, text := range fresh {
 		key := numberKey(uint64(known + i + 1))
-		w.put(bucketWords, key, seal(kindWord, key, []byte(text)))
+		w.put(inWords, key, seal(kindWord, key, []byte(text)))
 	}
 	// Neighbours share pages: in order of key each page is found once.
 	slices.SortStableFunc(w.puts, func(a, b put) int {
-		if c := bytes.Compare(a.bucket, b.bucket); c != 0 {
+		if c := cmp.Compare(a.in, b.in); c != 0 {
 			return c
 		}
 		return bytes.Compare(a.key, b.key)
@@ -295,14 +298,14 @@ func (d *DB) encode(b *Batch, keepAt bool) (*writing, error) {
 	return w, nil
 }
 
-func (w *writing) put(bucket, key, value []byte) {
-	w.puts = append(w.puts, put{bucket, key, value})
+func (w *writing) put(in bucket, key, value []byte) {
+	w.puts = append(w.puts, put{in, key, value})
 }
 
 // loadRefs reads what the journal knows of the calls in the batch.
 func (w *writing) loadRefs(b *Batch) error {
 	return w.d.view(func(tx *bolt.Tx) error {
-		calls := tx.Bucket(bucketCalls)
+		calls := inCalls.of(tx)
 		load := func(id string) error {
 			if _, ok := w.refs[id]; ok {
 				return nil
@@ -315,7 +318,7 @@ func (w *writing) loadRefs(b *Batch) error {
 			}
 			r, err := w.d.codec.decodeRef(key, v)
 			if err != nil {
-				return damagedAt(bucketCalls, key, err)
+				return damagedAt(inCalls, key, err)
 			}
 			w.refs[id] = &r
 			return nil
@@ -350,7 +353,7 @@ func (w *writing) entry(e *Entry) error {
 			return err
 		}
 		key = momentKey(key, e.Gap.From)
-		w.put(bucketGaps, key, seal(kindGap, key, binary.AppendUvarint(nil, e.Seq)))
+		w.put(inGaps, key, seal(kindGap, key, binary.AppendUvarint(nil, e.Seq)))
 	case e.Op == OpDelete && e.ID != "":
 		w.drop(e.ID)
 	default:
@@ -361,7 +364,7 @@ func (w *writing) entry(e *Entry) error {
 	if err != nil {
 		return err
 	}
-	w.put(bucketFeed, key, v)
+	w.put(inFeed, key, v)
 	return nil
 }
 
@@ -372,22 +375,21 @@ func (w *writing) call(e *Entry) uint64 {
 	switch {
 	case r == nil:
 		w.tail.Numbers++
-		w.tail.Calls++
 		r = &ref{num: w.tail.Numbers}
 		w.refs[rec.ID] = r
 	case rec.Rev < r.rev:
 		return r.num // the newest is known already
 	case r.started != rec.StartedAt:
-		w.put(bucketSummaries, summaryKey(r.started, r.num), nil)
+		w.put(inSummaries, summaryKey(r.started, r.num), nil)
 	}
 	r.seq, r.rev, r.started = e.Seq, rec.Rev, rec.StartedAt
 	key := idKey(rec.ID)
-	w.put(bucketCalls, key, seal(kindRef, key, r.append(nil)))
+	w.put(inCalls, key, seal(kindRef, key, r.append(nil)))
 	w.d.mu.Lock()
 	s := summarise(rec, e.Seq, w.d.words.add)
 	w.d.mu.Unlock()
 	key = summaryKey(r.started, r.num)
-	w.put(bucketSummaries, key, seal(kindSummary, key, s.append(nil)))
+	w.put(inSummaries, key, seal(kindSummary, key, s.append(nil)))
 	return r.num
 }
 
@@ -398,10 +400,9 @@ func (w *writing) drop(id string) {
 		return
 	}
 	w.refs[id] = nil
-	w.tail.Calls--
-	w.put(bucketCalls, idKey(id), nil)
-	w.put(bucketSummaries, summaryKey(r.started, r.num), nil)
-	w.put(bucketWhy, numberKey(r.num), nil)
+	w.put(inCalls, idKey(id), nil)
+	w.put(inSummaries, summaryKey(r.started, r.num), nil)
+	w.put(inWhy, numberKey(r.num), nil)
 }
 
 // openFacts adds the facts of open calls that come and go. One that comes and
@@ -416,7 +417,7 @@ func (w *writing) openFacts(b *Batch) error {
 		gone[pbx] = make(map[uint64]bool, len(numbers))
 		for _, n := range numbers {
 			gone[pbx][n] = true
-			w.facts = append(w.facts, put{bucketOpen, factKey(prefix, n), nil})
+			w.put(inOpen, factKey(prefix, n), nil)
 		}
 	}
 	for i := range b.Facts {
@@ -433,89 +434,21 @@ func (w *writing) openFacts(b *Batch) error {
 		if err != nil {
 			return fmt.Errorf("fact %d of %s: %w", f.Event.N, f.PBX, err)
 		}
-		w.facts = append(w.facts, put{bucketOpen, key, v})
+		w.put(inOpen, key, v)
 	}
-	slices.SortFunc(w.facts, func(a, b put) int { return bytes.Compare(a.key, b.key) })
 	return nil
 }
 
 // apply writes it all into a transaction. It may be run again in another one.
-func (w *writing) apply(tx *bolt.Tx) error {
-	stored, err := w.d.readTail(tx)
-	if err != nil {
-		return err
+func (w *writing) apply(u *update) error {
+	if u.tail != w.from {
+		return fmt.Errorf("%w: the file is at commit %d, memory at %d", ErrDamaged, u.tail.Commits, w.from.Commits)
 	}
-	if stored.Commits+1 != w.tail.Commits || stored.Head > w.tail.Head {
-		return fmt.Errorf("%w: the file is at commit %d, this is commit %d", ErrDamaged, stored.Commits, w.tail.Commits)
-	}
-	var bucket *bolt.Bucket
-	var name []byte
+	u.tail.Head, u.tail.Numbers, u.tail.LastCommit = w.tail.Head, w.tail.Numbers, w.tail.LastCommit
 	for _, p := range w.puts {
-		if bucket == nil || string(name) != string(p.bucket) {
-			bucket, name = tx.Bucket(p.bucket), p.bucket
-			switch string(name) {
-			case string(bucketFeed), string(bucketWhy), string(bucketSummaries), string(bucketWords):
-				bucket.FillPercent = fullPages
-			}
-		}
-		if p.value == nil {
-			err = bucket.Delete(p.key)
-		} else {
-			err = bucket.Put(p.key, p.value)
-		}
-		if err != nil {
+		if err := u.put(p.in, p.key, p.value); err != nil {
 			return err
 		}
 	}
-	t := w.tail
-	open := tx.Bucket(bucketOpen)
-	for _, p := range w.facts {
-		had := open.Get(p.key) != nil
-		if p.value == nil {
-			if !had {
-				continue
-			}
-			t.OpenFacts--
-			err = open.Delete(p.key)
-		} else {
-			if !had {
-				t.OpenFacts++
-			}
-			err = open.Put(p.key, p.value)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	if err := w.d.writeTail(tx, &t); err != nil {
-		return err
-	}
-	w.tail.OpenFacts = t.OpenFacts
-	return nil
-}
-
-// writeSmall runs a small change beside the batches, such as a consumer's word.
-func (d *DB) writeSmall(op string, fn func(tx *bolt.Tx, t *tail) error) error {
-	d.writing.Lock()
-	defer d.writing.Unlock()
-	if _, err := d.settleLate(); err != nil {
-		return &Error{Op: op, Path: d.path, Err: err}
-	}
-	var t tail
-	err := d.change(func(tx *bolt.Tx) error {
-		var err error
-		if t, err = d.readTail(tx); err != nil {
-			return err
-		}
-		if err := fn(tx, &t); err != nil {
-			return err
-		}
-		t.Commits++
-		return d.writeTail(tx, &t)
-	})
-	if err != nil {
-		return &Error{Op: op, Path: d.path, Err: err}
-	}
-	d.publish(t)
 	return nil
 }

@@ -134,8 +134,8 @@ func plainNumber(s string) string {
 
 // step goes on with the walk in a new transaction.
 func (s *scan) step(tx *bolt.Tx) error {
-	c := tx.Bucket(bucketSummaries).Cursor()
-	feed := tx.Bucket(bucketFeed)
+	c := inSummaries.of(tx).Cursor()
+	feed := inFeed.of(tx)
 	k, v := seekBelow(c, s.below)
 	var sum summary
 	for range scanStep {
@@ -183,7 +183,7 @@ func (s *scan) match(feed *bolt.Bucket, k, v []byte, sum *summary) (*call.Record
 		err = sum.parse(payload)
 	}
 	if err != nil {
-		return nil, damagedAt(bucketSummaries, k, err)
+		return nil, damagedAt(inSummaries, k, err)
 	}
 	if s.directions != 0 && s.directions&(1<<sum.direction) == 0 ||
 		s.statuses != 0 && s.statuses&(1<<sum.status) == 0 {
@@ -235,14 +235,14 @@ func (d *DB) record(feed *bolt.Bucket, seq uint64) (*call.Record, error) {
 	key := numberKey(seq)
 	v := feed.Get(key)
 	if v == nil {
-		return nil, damagedAt(bucketFeed, key, fmt.Errorf("%w: an index names it and it is not there", ErrDamaged))
+		return nil, damagedAt(inFeed, key, fmt.Errorf("%w: an index names it and it is not there", ErrDamaged))
 	}
 	e, _, err := d.codec.decodeEntry(key, v)
 	if err == nil && e.Call == nil {
 		err = fmt.Errorf("%w: an index takes it for a call", ErrDamaged)
 	}
 	if err != nil {
-		return nil, damagedAt(bucketFeed, key, err)
+		return nil, damagedAt(inFeed, key, err)
 	}
 	return e.Call, nil
 }
@@ -250,13 +250,13 @@ func (d *DB) record(feed *bolt.Bucket, seq uint64) (*call.Record, error) {
 // ref finds a call by its id, or gives ErrNotFound.
 func (d *DB) ref(tx *bolt.Tx, id string) (ref, error) {
 	key := idKey(id)
-	v := tx.Bucket(bucketCalls).Get(key)
+	v := inCalls.of(tx).Get(key)
 	if v == nil {
 		return ref{}, ErrNotFound
 	}
 	r, err := d.codec.decodeRef(key, v)
 	if err != nil {
-		return ref{}, damagedAt(bucketCalls, key, err)
+		return ref{}, damagedAt(inCalls, key, err)
 	}
 	return r, nil
 }
@@ -269,7 +269,7 @@ func (d *DB) Call(id string) (*call.Record, error) {
 		if err != nil {
 			return err
 		}
-		rec, err = d.record(tx.Bucket(bucketFeed), r.seq)
+		rec, err = d.record(inFeed.of(tx), r.seq)
 		return err
 	})
 	if err != nil {
@@ -287,12 +287,12 @@ func (d *DB) Why(id string) (*Why, error) {
 			return err
 		}
 		key := numberKey(r.num)
-		v := tx.Bucket(bucketWhy).Get(key)
+		v := inWhy.of(tx).Get(key)
 		if v == nil {
 			return ErrNotFound
 		}
 		if w, err = d.codec.decodeWhy(key, v); err != nil {
-			return damagedAt(bucketWhy, key, err)
+			return damagedAt(inWhy, key, err)
 		}
 		return nil
 	})
@@ -310,11 +310,11 @@ func (d *DB) Facts(pbx string) ([]call.Event, error) {
 	}
 	var facts []call.Event
 	err = d.view(func(tx *bolt.Tx) error {
-		c := tx.Bucket(bucketOpen).Cursor()
+		c := inOpen.of(tx).Cursor()
 		for k, v := c.Seek(prefix); bytes.HasPrefix(k, prefix); k, v = c.Next() {
 			e, err := d.codec.decodeFact(k, v)
 			if err != nil {
-				return damagedAt(bucketOpen, k, err)
+				return damagedAt(inOpen, k, err)
 			}
 			facts = append(facts, e)
 		}
@@ -331,13 +331,13 @@ func (d *DB) State(name string) ([]byte, error) {
 	var value []byte
 	err := d.view(func(tx *bolt.Tx) error {
 		key := []byte(name)
-		v := tx.Bucket(bucketState).Get(key)
+		v := inState.of(tx).Get(key)
 		if v == nil {
 			return nil
 		}
 		payload, err := d.codec.unseal(kindState, key, v)
 		if err != nil {
-			return damagedAt(bucketState, key, err)
+			return damagedAt(inState, key, err)
 		}
 		value = slices.Clone(payload)
 		return nil
@@ -353,10 +353,10 @@ func (d *DB) Gaps(limit int) ([]call.Gap, error) {
 	var gaps []call.Gap
 	err := d.view(func(tx *bolt.Tx) error {
 		var seqs []uint64
-		err := tx.Bucket(bucketGaps).ForEach(func(k, v []byte) error {
+		err := inGaps.of(tx).ForEach(func(k, v []byte) error {
 			payload, err := d.codec.unseal(kindGap, k, v)
 			if err != nil {
-				return damagedAt(bucketGaps, k, err)
+				return damagedAt(inGaps, k, err)
 			}
 			seq, _ := binary.Uvarint(payload)
 			seqs = append(seqs, seq)
@@ -366,12 +366,12 @@ func (d *DB) Gaps(limit int) ([]call.Gap, error) {
 			return err
 		}
 		slices.SortFunc(seqs, func(a, b uint64) int { return cmp.Compare(b, a) })
-		feed := tx.Bucket(bucketFeed)
+		feed := inFeed.of(tx)
 		for _, seq := range seqs[:min(max(0, limit), len(seqs))] {
 			key := numberKey(seq)
 			e, _, err := d.codec.decodeEntry(key, feed.Get(key))
 			if err != nil {
-				return damagedAt(bucketFeed, key, err)
+				return damagedAt(inFeed, key, err)
 			}
 			if e.Gap != nil {
 				gaps = append(gaps, *e.Gap)

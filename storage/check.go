@@ -1,7 +1,6 @@
 package storage
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"hash/maphash"
@@ -40,12 +39,16 @@ func (r *Report) add(where, what string) {
 // Check reads the whole journal at path, which nobody may have open, and changes
 // nothing. Damage is in the report, not in the error.
 func Check(path string) (Report, error) {
+	r := Report{Path: path}
 	unlock, damage, err := lockForReading(path)
 	if err != nil {
-		return Report{Path: path}, &Error{Op: "check", Path: path, Err: err, Hint: checkHint(err)}
+		e := &Error{Op: "check", Path: path, Err: err}
+		if errors.Is(err, ErrLocked) {
+			e.Hint = "the daemon is running on it: ask the daemon, or check a backup"
+		}
+		return r, e
 	}
 	defer unlock()
-	r := Report{Path: path}
 	if damage != "" {
 		r.add("file", damage)
 		return r, nil
@@ -55,71 +58,114 @@ func Check(path string) (Report, error) {
 		return r, &Error{Op: "check", Path: path, Err: err}
 	}
 	defer f.Close()
-	if err := checkFile(f, 0, &r); err != nil {
+	c, err := newCheck(f, &r)
+	if err != nil {
 		return r, &Error{Op: "check", Path: path, Err: err}
 	}
+	c.run()
 	return r, nil
-}
-
-func checkHint(err error) string {
-	if errors.Is(err, ErrLocked) {
-		return "the daemon is running on it: ask the daemon, or check a backup"
-	}
-	return ""
 }
 
 // Check reads everything, as it is at this moment, while the journal is in use.
 func (d *DB) Check() (Report, error) {
 	r := Report{Path: d.path}
-	d.writing.Lock() // so that the meta page is still there when we look for it
+	// The pages of an open transaction stay as they are, but its meta page is
+	// written over two commits later: it must be read before the first.
+	d.writing.Lock()
 	tx, err := d.bolt.Begin(false)
 	if err != nil {
 		d.writing.Unlock()
 		return r, &Error{Op: "check", Path: d.path, Err: d.boltError(err)}
 	}
-	// Its pages stay as they are for as long as the transaction is open.
 	defer func() { _ = tx.Rollback() }()
-	check, err := newCheck(d.file, uint64(tx.ID()), &r)
+	c, err := newCheck(d.file, &r)
 	d.writing.Unlock()
-	if err == nil {
-		check.run()
-	}
 	if err != nil {
 		return r, &Error{Op: "check", Path: d.path, Err: err}
 	}
+	c.run()
 	if r.Damaged > 0 {
 		d.noteDamage(fmt.Errorf("%s: %w: %s", r.Damage[0].Where, ErrDamaged, r.Damage[0].What))
 	}
 	return r, nil
 }
 
-// checkFile checks the tree of one transaction, or the newest if that is 0.
-func checkFile(f *os.File, transaction uint64, r *Report) error {
-	c, err := newCheck(f, transaction, r)
-	if err != nil {
+// census counts what stands in a file, to be compared with the tail.
+type census struct {
+	codec   *codec
+	schema  uint64
+	journal string
+	tail    tail
+	extents [bucketCount]extent
+}
+
+// value takes one key and says what is wrong with it.
+func (c *census) value(name string, key, value []byte) error {
+	if name == string(metaBucket) {
+		return c.meta(key, value)
+	}
+	in, ok := bucketNamed(name)
+	if !ok {
+		return nil // of a later version
+	}
+	if err := checkSum(key, value); err != nil {
 		return err
 	}
-	c.run()
+	c.extents[in].add(value)
 	return nil
 }
 
-// check reads every value and compares the indexes with the feed.
+func (c *census) meta(key, value []byte) (err error) {
+	switch string(key) {
+	case string(keySchema):
+		c.schema, err = c.codec.decodeSchema(value)
+	case string(keyJournal):
+		var id []byte
+		id, err = c.codec.unseal(kindJournal, key, value)
+		c.journal = string(id)
+	case string(keyTail):
+		err = c.codec.unpack(kindTail, key, value, &c.tail)
+	case string(keySalvaged):
+		err = checkSum(key, value)
+	}
+	return err
+}
+
+// compare says what is not there, or not as it was.
+func (c *census) compare(bad func(where, what string)) {
+	if c.schema > schemaVersion {
+		return // nothing that this version could judge
+	}
+	if c.schema == 0 || c.journal == "" || c.tail.Oldest == 0 {
+		bad("meta", "it does not say what the journal is and where it ends")
+		return
+	}
+	for in, want := range c.tail.Extents {
+		switch got := c.extents[in]; {
+		case got.Count != want.Count:
+			bad(bucket(in).String(), fmt.Sprintf("%d values where %d belong", got.Count, want.Count))
+		case got.Sum != want.Sum:
+			bad(bucket(in).String(), "not the values that were written")
+		}
+	}
+	if n := c.tail.Extents[inFeed].Count; n != c.tail.Head+1-c.tail.Oldest {
+		bad("feed", fmt.Sprintf("%d entries from %d to %d", n, c.tail.Oldest, c.tail.Head))
+	}
+}
+
+// check reads and understands every value and compares the indexes with the feed.
 type check struct {
-	r      *Report
-	codec  *codec
-	walk   *walker
-	seed   maphash.Seed
-	tail   tail
-	schema uint64
+	census
+	r    *Report
+	walk *walker
 
 	feed      map[uint64]uint64 // seq -> hash of the call's id, 0 for other entries
 	refs      map[uint64]uint64 // seq -> hash of the id that names it
 	summaries map[uint64]bool   // seqs that they name
-	words     uint64
-	facts     uint64
+	seed      maphash.Seed
 }
 
-func newCheck(f *os.File, transaction uint64, r *Report) (*check, error) {
+func newCheck(f *os.File, r *Report) (*check, error) {
 	i, err := f.Stat()
 	if err != nil {
 		return nil, err
@@ -129,7 +175,7 @@ func newCheck(f *os.File, transaction uint64, r *Report) (*check, error) {
 		return nil, err
 	}
 	c := &check{
-		r: r, codec: codec, seed: maphash.MakeSeed(),
+		census: census{codec: codec}, r: r, seed: maphash.MakeSeed(),
 		feed: map[uint64]uint64{}, refs: map[uint64]uint64{}, summaries: map[uint64]bool{},
 	}
 	file, err := readBoltFile(f, i.Size())
@@ -137,18 +183,22 @@ func newCheck(f *os.File, transaction uint64, r *Report) (*check, error) {
 		r.add("file", err.Error())
 		return c, nil
 	}
-	meta := file.metas[0]
-	for _, m := range file.metas {
-		if m.transaction == transaction {
-			meta = m
+	if fault := file.metaFault(); fault != "" {
+		r.add("file", fault)
+	}
+	c.walk = file.newWalker(file.metas[0])
+	c.walk.bad = func(page uint64, what string) { r.add(fmt.Sprintf("page %d", page), what) }
+	c.walk.leaf = func(at location, e element) {
+		r.Values++
+		err := c.value(at.bucket, e.key, e.value)
+		in, known := bucketNamed(at.bucket)
+		if err == nil && known {
+			err = c.read(in, e.key, e.value)
+		}
+		if err != nil {
+			r.add(at.bucket+" "+keyText(in, e.key), err.Error())
 		}
 	}
-	if int64(meta.pages) > file.size/int64(meta.pageSize) {
-		r.add("file", fmt.Sprintf("ends after %d of %d pages", file.size/int64(meta.pageSize), meta.pages))
-	}
-	c.walk = file.newWalker(meta)
-	c.walk.bad = func(page uint64, what string) { r.add(fmt.Sprintf("page %d", page), what) }
-	c.walk.leaf = c.value
 	return c, nil
 }
 
@@ -158,115 +208,8 @@ func (c *check) run() {
 	}
 	c.walk.tree(c.walk.meta.root, "", nil, nil, 0)
 	c.walk.free()
-	c.compare()
-}
-
-// value checks one key of any bucket.
-func (c *check) value(at location, e element) {
-	c.r.Values++
-	if err := c.read(at.bucket, e.key, e.value); err != nil {
-		c.r.add(at.bucket+" "+keyText([]byte(at.bucket), e.key), err.Error())
-	}
-}
-
-func (c *check) hash(key []byte) uint64 { return max(1, maphash.Bytes(c.seed, key)) }
-
-func (c *check) read(bucket string, key, value []byte) error {
-	switch bucket {
-	case string(bucketMeta):
-		return c.readMeta(key, value)
-	case string(bucketFeed):
-		e, _, err := c.codec.decodeEntry(key, value)
-		if err != nil {
-			return err
-		}
-		c.r.Entries++
-		c.feed[e.Seq] = 0
-		if e.Call != nil {
-			c.feed[e.Seq] = c.hash(idKey(e.Call.ID))
-		}
-	case string(bucketCalls):
-		ref, err := c.codec.decodeRef(key, value)
-		if err != nil {
-			return err
-		}
-		c.r.Calls++
-		c.refs[ref.seq] = c.hash(key)
-	case string(bucketSummaries):
-		payload, err := c.codec.unseal(kindSummary, key, value)
-		var s summary
-		if err == nil {
-			err = s.parse(payload)
-		}
-		if err != nil {
-			return err
-		}
-		c.summaries[s.seq] = true
-	case string(bucketWhy):
-		_, err := c.codec.decodeWhy(key, value)
-		return err
-	case string(bucketOpen):
-		c.facts++
-		_, err := c.codec.decodeFact(key, value)
-		return err
-	case string(bucketWords):
-		c.words++
-		_, err := c.codec.unseal(kindWord, key, value)
-		return err
-	case string(bucketState):
-		_, err := c.codec.unseal(kindState, key, value)
-		return err
-	case string(bucketGaps):
-		_, err := c.codec.unseal(kindGap, key, value)
-		return err
-	case string(bucketConsumers):
-		var consumer Consumer
-		return c.codec.unpack(kindConsumer, key, value, &consumer)
-	default:
-		return errors.New("a bucket that does not belong here")
-	}
-	return nil
-}
-
-func (c *check) readMeta(key, value []byte) error {
-	switch string(key) {
-	case string(keySchema):
-		c.schema, _ = binary.Uvarint(value)
-	case string(keyJournal):
-		c.r.Journal = string(value)
-	case string(keyTail):
-		return c.codec.unpack(kindTail, key, value, &c.tail)
-	case string(keySalvaged):
-		var s Salvaged
-		return c.codec.unpack(kindSalvaged, key, value, &s)
-	}
-	return nil
-}
-
-// compare looks at what must agree between the buckets.
-func (c *check) compare() {
-	switch {
-	case c.schema > schemaVersion:
-		c.r.add("meta", fmt.Sprintf("schema %d is newer than this program's %d", c.schema, schemaVersion))
-		return
-	case c.schema == 0 || c.r.Journal == "" || c.tail.Oldest == 0:
-		c.r.add("meta", "it does not say what the journal is and where it ends")
-		return
-	}
-	missing := uint64(0)
-	for seq := c.tail.Oldest; seq <= c.tail.Head; seq++ {
-		if _, ok := c.feed[seq]; !ok {
-			if missing++; missing == 1 {
-				c.r.add(fmt.Sprintf("feed %d", seq), "missing")
-			}
-		}
-	}
-	if missing > 1 {
-		c.r.add("feed", fmt.Sprintf("%d entries are missing in all", missing))
-	}
-	if kept := c.tail.Head + 1 - c.tail.Oldest; c.r.Entries > kept {
-		c.r.add("feed", fmt.Sprintf("%d entries where %d belong", c.r.Entries, kept))
-	}
+	c.r.Journal, c.r.Entries, c.r.Calls = c.journal, c.extents[inFeed].Count, c.extents[inCalls].Count
+	c.compare(c.r.add)
 	for seq, id := range c.refs {
 		if c.feed[seq] != id {
 			c.r.add(fmt.Sprintf("feed %d", seq), "is not the call that an index takes it for")
@@ -275,17 +218,47 @@ func (c *check) compare() {
 			c.r.add(fmt.Sprintf("feed %d", seq), "its call has no summary")
 		}
 	}
-	for seq := range c.summaries {
-		if _, ok := c.refs[seq]; !ok {
-			c.r.add(fmt.Sprintf("feed %d", seq), "has the summary of a call that is not there")
+}
+
+func (c *check) hash(key []byte) uint64 { return max(1, maphash.Bytes(c.seed, key)) }
+
+func (c *check) read(in bucket, key, value []byte) (err error) {
+	switch in {
+	case inFeed:
+		var e Entry
+		if e, _, err = c.codec.decodeEntry(key, value); err == nil {
+			c.feed[e.Seq] = 0
+			if e.Call != nil {
+				c.feed[e.Seq] = c.hash(idKey(e.Call.ID))
+			}
 		}
+	case inCalls:
+		var r ref
+		if r, err = c.codec.decodeRef(key, value); err == nil {
+			c.refs[r.seq] = c.hash(key)
+		}
+	case inSummaries:
+		var s summary
+		var payload []byte
+		if payload, err = c.codec.unseal(kindSummary, key, value); err == nil {
+			err = s.parse(payload)
+			c.summaries[s.seq] = true
+		}
+	case inWhy:
+		_, err = c.codec.decodeWhy(key, value)
+	case inWords:
+		_, err = c.codec.unseal(kindWord, key, value)
+	case inOpen:
+		_, err = c.codec.decodeFact(key, value)
+	case inState:
+		_, err = c.codec.unseal(kindState, key, value)
+	case inGaps:
+		_, err = c.codec.unseal(kindGap, key, value)
+	case inConsumers:
+		var consumer Consumer
+		err = c.codec.unpack(kindConsumer, key, value, &consumer)
 	}
-	if c.r.Calls != c.tail.Calls {
-		c.r.add("calls", fmt.Sprintf("%d where %d belong", c.r.Calls, c.tail.Calls))
-	}
-	if c.facts != c.tail.OpenFacts {
-		c.r.add("open", fmt.Sprintf("%d facts where %d belong", c.facts, c.tail.OpenFacts))
-	}
+	return err
 }
 
 // lockForReading keeps writers away from a journal. damage says why it can not
@@ -313,7 +286,9 @@ func lockForReading(path string) (unlock func(), damage string, err error) {
 	return nil, "", err
 }
 
-// inspect says why a journal must not be given to bbolt, "" if it may.
+// inspect says why a journal must not be given to bbolt, "" if it may: every
+// page that bbolt would follow and every checksum is looked at, and that nothing
+// is missing.
 func inspect(path string) (damage string, err error) {
 	i, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) || err == nil && i.Size() == 0 {
@@ -329,6 +304,10 @@ func inspect(path string) (damage string, err error) {
 		return "", err
 	}
 	defer f.Close()
+	// With the lock held the size may be another.
+	if i, err = f.Stat(); err != nil {
+		return "", err
+	}
 	file, err := readBoltFile(f, i.Size())
 	if errors.Is(err, ErrDamaged) {
 		return err.Error(), nil
@@ -336,24 +315,37 @@ func inspect(path string) (damage string, err error) {
 	if err != nil {
 		return "", err
 	}
-	if damage := file.firstFault(); damage != "" {
-		return damage, nil
-	}
-	return inspectMarked(path, f)
+	return firstFault(file)
 }
 
-// inspectMarked reads everything if an earlier run came across damage.
-func inspectMarked(path string, f *os.File) (damage string, err error) {
-	if _, err := os.Stat(hurtMark(path)); err != nil {
-		return "", nil
+func firstFault(file *boltFile) (damage string, err error) {
+	if damage := file.metaFault(); damage != "" {
+		return damage, nil
 	}
-	var r Report
-	if err := checkFile(f, 0, &r); err != nil {
+	codec, err := newCodec()
+	if err != nil {
 		return "", err
 	}
-	if r.Damaged > 0 {
-		return fmt.Sprintf("%s: %s (%d in all)", r.Damage[0].Where, r.Damage[0].What, r.Damaged), nil
+	c := census{codec: codec}
+	w := file.newWalker(file.metas[0])
+	fault := func(where, what string) {
+		if !w.stopped {
+			damage, w.stopped = where+": "+what, true
+		}
 	}
-	// What was read wrong then is right now: the memory or the bus, not the file.
-	return "", os.Remove(hurtMark(path))
+	w.bad = func(page uint64, what string) { fault(fmt.Sprintf("page %d", page), what) }
+	empty := true
+	w.leaf = func(at location, e element) {
+		empty = false
+		if err := c.value(at.bucket, e.key, e.value); err != nil {
+			in, _ := bucketNamed(at.bucket)
+			fault(at.bucket+" "+keyText(in, e.key), err.Error())
+		}
+	}
+	w.tree(file.metas[0].root, "", nil, nil, 0)
+	w.free()
+	if !empty { // otherwise the first start ended before its first commit
+		c.compare(fault)
+	}
+	return damage, nil
 }

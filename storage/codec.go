@@ -27,6 +27,8 @@ const (
 )
 
 const (
+	kindSchema   byte = 'a'
+	kindJournal  byte = 'j'
 	kindTail     byte = 't'
 	kindSalvaged byte = 'v'
 	kindEntry    byte = 'e'
@@ -118,16 +120,25 @@ func sealPacked(kind byte, key, payload []byte, dict *s2.Dict) []byte {
 	return binary.LittleEndian.AppendUint32(v, sum(key, v))
 }
 
+// checkSum says whether a value is as it was written.
+func checkSum(key, value []byte) error {
+	if len(value) < sealBytes || len(value) > maxValue {
+		return fmt.Errorf("%w: a value of %d bytes", ErrDamaged, len(value))
+	}
+	body := value[:len(value)-4]
+	if sum(key, body) != binary.LittleEndian.Uint32(value[len(body):]) {
+		return fmt.Errorf("%w: wrong checksum", ErrDamaged)
+	}
+	return nil
+}
+
 // unseal gives the payload of a value. It may share memory with value, which is
 // valid only as long as the transaction.
 func (c *codec) unseal(kind byte, key, value []byte) ([]byte, error) {
-	if len(value) < sealBytes || len(value) > maxValue {
-		return nil, fmt.Errorf("%w: a value of %d bytes", ErrDamaged, len(value))
+	if err := checkSum(key, value); err != nil {
+		return nil, err
 	}
 	body := value[:len(value)-4]
-	if sum(key, body) != binary.LittleEndian.Uint32(value[len(value)-4:]) {
-		return nil, fmt.Errorf("%w: wrong checksum", ErrDamaged)
-	}
 	if body[1] != kind {
 		return nil, fmt.Errorf("%w: kind %q where %q belongs", ErrDamaged, body[1], kind)
 	}
@@ -185,6 +196,19 @@ func (c *codec) unpack(kind byte, key, value []byte, v any) error {
 		return err
 	}
 	return c.unmarshal(payload, v)
+}
+
+// decodeSchema reads what all versions must be able to read.
+func (c *codec) decodeSchema(value []byte) (uint64, error) {
+	payload, err := c.unseal(kindSchema, keySchema, value)
+	if err != nil {
+		return 0, err
+	}
+	n, size := binary.Uvarint(payload)
+	if size <= 0 || n == 0 {
+		return 0, fmt.Errorf("%w: no schema version", ErrDamaged)
+	}
+	return n, nil
 }
 
 const (

@@ -45,12 +45,11 @@ func (d *DB) SetConsumer(c Consumer) error {
 	if err != nil {
 		return fmt.Errorf("consumer %q: %w", c.Name, err)
 	}
-	return d.writeSmall("note consumer in", func(tx *bolt.Tx, _ *tail) error {
-		b := tx.Bucket(bucketConsumers)
-		if b.Get(key) == nil && b.Stats().KeyN >= maxConsumers {
+	return d.writeSmall("note consumer in", func(u *update) error {
+		if u.bucket(inConsumers).Get(key) == nil && u.tail.Extents[inConsumers].Count >= maxConsumers {
 			return fmt.Errorf("%w: there are %d already", ErrConsumer, maxConsumers)
 		}
-		return b.Put(key, v)
+		return u.put(inConsumers, key, v)
 	})
 }
 
@@ -59,8 +58,8 @@ func (d *DB) DropConsumer(name string) error {
 	if name == "" {
 		return nil
 	}
-	return d.writeSmall("drop consumer from", func(tx *bolt.Tx, _ *tail) error {
-		return tx.Bucket(bucketConsumers).Delete([]byte(name))
+	return d.writeSmall("drop consumer from", func(u *update) error {
+		return u.put(inConsumers, []byte(name), nil)
 	})
 }
 
@@ -77,10 +76,10 @@ func (d *DB) Consumers() ([]Consumer, error) {
 }
 
 func (d *DB) eachConsumer(tx *bolt.Tx, give func(Consumer)) error {
-	return tx.Bucket(bucketConsumers).ForEach(func(k, v []byte) error {
+	return inConsumers.of(tx).ForEach(func(k, v []byte) error {
 		var c Consumer
 		if err := d.codec.unpack(kindConsumer, k, v, &c); err != nil {
-			return damagedAt(bucketConsumers, k, err)
+			return damagedAt(inConsumers, k, err)
 		}
 		give(c)
 		return nil

@@ -62,17 +62,6 @@ var (
 	originBackup = []byte("restored")
 )
 
-// tail is where the journal stands. It is part of every commit.
-type tail struct {
-	Head       uint64      `cbor:"1,keyasint"`
-	Oldest     uint64      `cbor:"2,keyasint"`
-	Numbers    uint64      `cbor:"3,keyasint"` // given out to calls
-	Calls      uint64      `cbor:"4,keyasint"`
-	OpenFacts  uint64      `cbor:"5,keyasint"`
-	Commits    uint64      `cbor:"6,keyasint"`
-	LastCommit call.Moment `cbor:"7,keyasint"`
-}
-
 // DB is an open journal. All methods but Commit may be called from any
 // goroutine.
 type DB struct {
@@ -236,21 +225,21 @@ func recoverDamage(err *error) {
 // one.
 func (d *DB) prepare() error {
 	return d.change(func(tx *bolt.Tx) error {
-		meta := tx.Bucket(bucketMeta)
+		meta := tx.Bucket(metaBucket)
 		if meta == nil {
 			if k, _ := tx.Cursor().First(); k != nil {
 				return fmt.Errorf("%w: it is no journal", ErrDamaged)
 			}
 			return d.create(tx)
 		}
-		v := meta.Get(keySchema)
-		switch n, _ := binary.Uvarint(v); {
-		case len(v) == 0:
-			return fmt.Errorf("%w: no schema version", ErrDamaged)
-		case n > schemaVersion:
-			return fmt.Errorf("schema %d, this is %d: %w", n, schemaVersion, ErrVersion)
+		schema, err := d.codec.decodeSchema(meta.Get(keySchema))
+		if err != nil {
+			return err
 		}
-		for _, name := range buckets() {
+		if schema > schemaVersion {
+			return fmt.Errorf("schema %d, this is %d: %w", schema, schemaVersion, ErrVersion)
+		}
+		for _, name := range bucketNames {
 			if tx.Bucket(name) == nil {
 				return fmt.Errorf("%w: bucket %s is missing", ErrDamaged, name)
 			}
@@ -260,7 +249,7 @@ func (d *DB) prepare() error {
 		}
 		// A copy. The original goes on giving out the numbers after our head, so
 		// ours must not be taken for them.
-		if err := meta.Put(keyJournal, []byte(newJournalID())); err != nil {
+		if err := meta.Put(keyJournal, seal(kindJournal, keyJournal, []byte(newJournalID()))); err != nil {
 			return err
 		}
 		return meta.Put(keyOrigin, originHere)
@@ -268,19 +257,22 @@ func (d *DB) prepare() error {
 }
 
 func (d *DB) create(tx *bolt.Tx) error {
-	for _, name := range buckets() {
+	meta, err := tx.CreateBucket(metaBucket)
+	if err != nil {
+		return err
+	}
+	for _, name := range bucketNames {
 		if _, err := tx.CreateBucket(name); err != nil {
 			return err
 		}
 	}
-	meta := tx.Bucket(bucketMeta)
 	t, err := d.codec.pack(kindTail, keyTail, &tail{Oldest: 1})
 	if err != nil {
 		return err
 	}
 	return errors.Join(
-		meta.Put(keySchema, binary.AppendUvarint(nil, schemaVersion)),
-		meta.Put(keyJournal, []byte(newJournalID())),
+		meta.Put(keySchema, seal(kindSchema, keySchema, binary.AppendUvarint(nil, schemaVersion))),
+		meta.Put(keyJournal, seal(kindJournal, keyJournal, []byte(newJournalID()))),
 		meta.Put(keyOrigin, originHere),
 		meta.Put(keyTail, t),
 	)
@@ -300,50 +292,37 @@ func (d *DB) load() error {
 			return err
 		}
 		w := words{number: map[string]uint64{}}
-		err = tx.Bucket(bucketWords).ForEach(func(k, v []byte) error {
+		err = inWords.of(tx).ForEach(func(k, v []byte) error {
 			text, err := d.codec.unseal(kindWord, k, v)
 			if err != nil {
-				return damagedAt(bucketWords, k, err)
+				return damagedAt(inWords, k, err)
 			}
 			if n := w.add(string(text)); string(numberKey(n)) != string(k) {
-				return damagedAt(bucketWords, k, fmt.Errorf("%w: words out of order", ErrDamaged))
+				return damagedAt(inWords, k, fmt.Errorf("%w: words out of order", ErrDamaged))
 			}
 			return nil
 		})
 		if err != nil {
 			return err
 		}
-		meta := tx.Bucket(bucketMeta)
+		meta := tx.Bucket(metaBucket)
 		var s *Salvaged
 		if v := meta.Get(keySalvaged); v != nil {
 			s = new(Salvaged)
 			if err := d.codec.unpack(kindSalvaged, keySalvaged, v, s); err != nil {
-				return damagedAt(bucketMeta, keySalvaged, err)
+				return err
 			}
+		}
+		id, err := d.codec.unseal(kindJournal, keyJournal, meta.Get(keyJournal))
+		if err != nil {
+			return err
 		}
 		d.mu.Lock()
 		defer d.mu.Unlock()
 		d.tail, d.words, d.salvaged = t, w, s
-		d.journal = string(meta.Get(keyJournal))
+		d.journal = string(id)
 		return nil
 	})
-}
-
-func (d *DB) readTail(tx *bolt.Tx) (tail, error) {
-	var t tail
-	v := tx.Bucket(bucketMeta).Get(keyTail)
-	if err := d.codec.unpack(kindTail, keyTail, v, &t); err != nil {
-		return t, damagedAt(bucketMeta, keyTail, err)
-	}
-	return t, nil
-}
-
-func (d *DB) writeTail(tx *bolt.Tx, t *tail) error {
-	v, err := d.codec.pack(kindTail, keyTail, t)
-	if err != nil {
-		return err
-	}
-	return tx.Bucket(bucketMeta).Put(keyTail, v)
 }
 
 // Close waits for running calls and closes the file.
@@ -477,22 +456,18 @@ func (d *DB) boltError(err error) error {
 func (d *DB) now() call.Moment { return call.MomentOf(d.opts.Now()) }
 
 // damagedAt says where a value is hurt.
-func damagedAt(bucket, key []byte, err error) error {
-	return fmt.Errorf("%s %s: %w", bucket, keyText(bucket, key), err)
+func damagedAt(in bucket, key []byte, err error) error {
+	return fmt.Errorf("%s %s: %w", in, keyText(in, key), err)
 }
 
-func keyText(bucket, key []byte) string {
-	switch string(bucket) {
-	case string(bucketFeed), string(bucketWhy), string(bucketWords):
-		if len(key) == 8 {
-			return strconv.FormatUint(binary.BigEndian.Uint64(key), 10)
-		}
+func keyText(in bucket, key []byte) string {
+	if len(key) == 8 && (in == inFeed || in == inWhy || in == inWords) {
+		return strconv.FormatUint(binary.BigEndian.Uint64(key), 10)
 	}
 	return strconv.QuoteToASCII(string(key))
 }
 
-// noteDamage leaves a mark beside the file, because the file may not take one.
-// The next Open reads everything and mends what is hurt.
+// noteDamage tells of damage once. The next Open finds it again and mends it.
 func (d *DB) noteDamage(err error) {
 	d.mu.Lock()
 	first := d.hurt == ""
@@ -500,16 +475,10 @@ func (d *DB) noteDamage(err error) {
 		d.hurt = err.Error()
 	}
 	d.mu.Unlock()
-	if !first {
-		return
-	}
-	d.opts.Logger.Error("journal is damaged; a restart saves what can be read", "path", d.path, "err", err)
-	if err := os.WriteFile(hurtMark(d.path), []byte(err.Error()+"\n"), 0o600); err != nil {
-		d.opts.Logger.Error("damage could not be marked for the next start", "path", d.path, "err", err)
+	if first {
+		d.opts.Logger.Error("journal is damaged; a restart saves what can be read", "path", d.path, "err", err)
 	}
 }
-
-func hurtMark(path string) string { return path + ".hurt" }
 
 // Stats is what a journal says of itself.
 type Stats struct {
@@ -536,7 +505,8 @@ func (d *DB) Stats() Stats {
 	d.mu.RLock()
 	s := Stats{
 		Path: d.path, Journal: d.journal,
-		Calls: d.tail.Calls, Head: d.tail.Head, Oldest: d.tail.Oldest, OpenFacts: d.tail.OpenFacts,
+		Calls: d.tail.Extents[inCalls].Count, OpenFacts: d.tail.Extents[inOpen].Count,
+		Head: d.tail.Head, Oldest: d.tail.Oldest,
 		LastCommit: d.tail.LastCommit, Full: d.full, Damaged: d.hurt, Salvaged: d.salvaged,
 	}
 	d.mu.RUnlock()

@@ -16,17 +16,18 @@
 //
 //	Feed, Call, Calls, Why ◀── short reading transactions, values copied
 //
-// Every value carries a checksum over itself and its key. Nothing is read
-// without it. bbolt trusts the pages that it reads, so a file is looked at page
-// by page (pages.go) before bbolt gets it; a damaged one is set aside and what
-// can be read becomes a new journal (salvage.go).
+// Every value carries a checksum over itself and its key, and every commit says
+// how many values there are and what their checksums add up to, so that a value
+// that is gone is noticed like one that is wrong. bbolt trusts the pages that it
+// reads, so a file is looked at page by page and value by value (pages.go,
+// check.go) before bbolt gets it; a damaged one is set aside and what can be read
+// becomes a new journal (salvage.go).
 //
-//	Open ──▶ lock ──▶ every page sound? ──yes──▶ bbolt ──▶ DB
+//	Open ──▶ lock ──▶ everything sound? ─yes─▶ bbolt ──▶ DB
 //	                        │ no
 //	                        └──▶ salvage into a new file ──▶ journal.db.damaged-<time>,
 //	                             new journal.db with a new id ──▶ DB
 //
-// A read that finds damage leaves the mark journal.db.hurt, upon which the next
-// Open reads every value. The file journal.db.reserve holds space that is given
-// up for a commit that must succeed on a full disk.
+// The file journal.db.reserve holds space that is given up for a commit that must
+// succeed on a full disk.
 package storage

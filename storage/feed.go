@@ -46,10 +46,10 @@ func (d *DB) Feed(after uint64, limit int) (Page, error) {
 	}
 	err := d.view(func(tx *bolt.Tx) error {
 		size := 0
-		c := tx.Bucket(bucketFeed).Cursor()
+		c := inFeed.of(tx).Cursor()
 		for k, v := c.Seek(numberKey(p.Next + 1)); k != nil && len(p.Entries) < limit && size < maxFeedBytes; k, v = c.Next() {
 			if len(k) != 8 {
-				return damagedAt(bucketFeed, k, fmt.Errorf("%w: no number", ErrDamaged))
+				return damagedAt(inFeed, k, fmt.Errorf("%w: no number", ErrDamaged))
 			}
 			seq := binary.BigEndian.Uint64(k)
 			if seq > t.Head {
@@ -60,7 +60,7 @@ func (d *DB) Feed(after uint64, limit int) (Page, error) {
 			}
 			e, _, err := d.codec.decodeEntry(k, v)
 			if err != nil {
-				return damagedAt(bucketFeed, k, err)
+				return damagedAt(inFeed, k, err)
 			}
 			p.Entries = append(p.Entries, e)
 			p.Next = seq

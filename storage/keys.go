@@ -6,38 +6,58 @@ import (
 	"fmt"
 	"math"
 
+	bolt "go.etcd.io/bbolt"
+
 	"calljournal/agent/call"
 )
 
-// The buckets. Whatever grows without end has keys that grow as well, so that
-// its pages are filled one after the other and never split.
-var (
-	bucketMeta      = []byte("meta")      // schema, journal id, tail
-	bucketFeed      = []byte("feed")      // seq -> entry
-	bucketCalls     = []byte("calls")     // call id -> ref
-	bucketSummaries = []byte("summaries") // started_at, number -> summary: the index of queries
-	bucketWhy       = []byte("why")       // number -> Why
-	bucketWords     = []byte("words")     // number -> a word that many summaries share
-	bucketOpen      = []byte("open")      // PBX, N -> fact of an open call
-	bucketState     = []byte("state")     // name -> value
-	bucketGaps      = []byte("gaps")      // PBX, from -> seq of the newest word on it
-	bucketConsumers = []byte("consumers") // name -> consumer
+// bucket names one kind of thing that the journal keeps. The order is in the
+// file (tail.Extents): only append.
+type bucket uint8
+
+// Whatever grows without end has keys that grow as well, so that its pages are
+// filled one after the other and never split.
+const (
+	inFeed      bucket = iota // seq -> entry
+	inCalls                   // call id -> ref
+	inSummaries               // started_at, number -> summary: the index of queries
+	inWhy                     // number -> Why
+	inWords                   // number -> a word that many summaries share
+	inOpen                    // PBX, N -> fact of an open call
+	inState                   // name -> value
+	inGaps                    // PBX, from -> seq of the newest word on it
+	inConsumers               // name -> consumer
+	bucketCount
 )
 
+var bucketNames = [bucketCount][]byte{
+	[]byte("feed"), []byte("calls"), []byte("summaries"), []byte("why"), []byte("words"),
+	[]byte("open"), []byte("state"), []byte("gaps"), []byte("consumers"),
+}
+
+func (b bucket) String() string { return string(bucketNames[b]) }
+
+// of finds the bucket in a transaction.
+func (b bucket) of(tx *bolt.Tx) *bolt.Bucket { return tx.Bucket(bucketNames[b]) }
+
+func bucketNamed(name string) (bucket, bool) {
+	for i, n := range bucketNames {
+		if string(n) == name {
+			return bucket(i), true
+		}
+	}
+	return 0, false
+}
+
+// The bucket that says what the journal is, and its keys.
 var (
+	metaBucket  = []byte("meta")
 	keySchema   = []byte("schema")
 	keyJournal  = []byte("journal")
 	keyOrigin   = []byte("origin")
 	keyTail     = []byte("tail")
 	keySalvaged = []byte("salvaged")
 )
-
-func buckets() [][]byte {
-	return [][]byte{
-		bucketMeta, bucketFeed, bucketCalls, bucketSummaries, bucketWhy, bucketWords,
-		bucketOpen, bucketState, bucketGaps, bucketConsumers,
-	}
-}
 
 func numberKey(n uint64) []byte { return binary.BigEndian.AppendUint64(nil, n) }
 

@@ -3,11 +3,8 @@ package storage
 import (
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"math"
 	"time"
-
-	bolt "go.etcd.io/bbolt"
 
 	"calljournal/agent/call"
 )
@@ -55,10 +52,11 @@ func (d *DB) Retain(keep Retention) (Retained, error) {
 
 func (d *DB) retain(before call.Moment, tooBig bool, slice int) (Retained, error) {
 	var done Retained
-	err := d.writeSmall("drop old entries of", func(tx *bolt.Tx, t *tail) error {
+	err := d.writeSmall("drop old entries of", func(u *update) error {
+		t := &u.tail
 		done = Retained{}
 		limit := t.Head
-		err := d.eachConsumer(tx, func(c Consumer) {
+		err := d.eachConsumer(u.tx, func(c Consumer) {
 			if c.Journal == d.journal && c.Seq < limit {
 				limit, done.HeldBy = c.Seq, c.Name
 			}
@@ -71,9 +69,9 @@ func (d *DB) retain(before call.Moment, tooBig bool, slice int) (Retained, error
 				return nil
 			}
 			key := numberKey(t.Oldest)
-			e, num, err := d.codec.decodeEntry(key, tx.Bucket(bucketFeed).Get(key))
+			e, num, err := d.codec.decodeEntry(key, u.bucket(inFeed).Get(key))
 			if err != nil {
-				return damagedAt(bucketFeed, key, err)
+				return damagedAt(inFeed, key, err)
 			}
 			if !tooBig && e.At >= before {
 				done.HeldBy = ""
@@ -82,7 +80,7 @@ func (d *DB) retain(before call.Moment, tooBig bool, slice int) (Retained, error
 			if t.Oldest > limit {
 				return nil
 			}
-			if err := d.dropEntry(tx, t, &e, num); err != nil {
+			if err := d.dropEntry(u, &e, num); err != nil {
 				return err
 			}
 			t.Oldest++
@@ -99,24 +97,23 @@ func (d *DB) retain(before call.Moment, tooBig bool, slice int) (Retained, error
 
 // dropEntry removes an entry and, if it is the newest word on its call or gap,
 // what the indexes know of that.
-func (d *DB) dropEntry(tx *bolt.Tx, t *tail, e *Entry, num uint64) error {
-	if err := tx.Bucket(bucketFeed).Delete(numberKey(e.Seq)); err != nil {
+func (d *DB) dropEntry(u *update, e *Entry, num uint64) error {
+	if err := u.put(inFeed, numberKey(e.Seq), nil); err != nil {
 		return err
 	}
 	switch e.Op {
 	case OpCall:
-		r, err := d.ref(tx, e.Call.ID)
+		r, err := d.ref(u.tx, e.Call.ID)
 		if errors.Is(err, ErrNotFound) || err == nil && r.seq != e.Seq {
 			return nil // deleted, or there is a newer revision
 		}
 		if err != nil {
 			return err
 		}
-		t.Calls--
 		return errors.Join(
-			tx.Bucket(bucketCalls).Delete(idKey(e.Call.ID)),
-			tx.Bucket(bucketSummaries).Delete(summaryKey(r.started, r.num)),
-			tx.Bucket(bucketWhy).Delete(numberKey(num)),
+			u.put(inCalls, idKey(e.Call.ID), nil),
+			u.put(inSummaries, summaryKey(r.started, r.num), nil),
+			u.put(inWhy, numberKey(num), nil),
 		)
 	case OpGap:
 		prefix, err := pbxKey(e.Gap.PBX)
@@ -124,20 +121,16 @@ func (d *DB) dropEntry(tx *bolt.Tx, t *tail, e *Entry, num uint64) error {
 			return err
 		}
 		key := momentKey(prefix, e.Gap.From)
-		v := tx.Bucket(bucketGaps).Get(key)
+		v := u.bucket(inGaps).Get(key)
 		if v == nil {
 			return nil
 		}
 		payload, err := d.codec.unseal(kindGap, key, v)
 		if err != nil {
-			return damagedAt(bucketGaps, key, err)
+			return damagedAt(inGaps, key, err)
 		}
-		seq, n := binary.Uvarint(payload)
-		if n <= 0 {
-			return damagedAt(bucketGaps, key, fmt.Errorf("%w: no number", ErrDamaged))
-		}
-		if seq == e.Seq {
-			return tx.Bucket(bucketGaps).Delete(key)
+		if seq, _ := binary.Uvarint(payload); seq == e.Seq {
+			return u.put(inGaps, key, nil)
 		}
 	}
 	return nil

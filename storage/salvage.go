@@ -10,8 +10,6 @@ import (
 	"slices"
 	"time"
 
-	bolt "go.etcd.io/bbolt"
-
 	"calljournal/agent/call"
 )
 
@@ -83,9 +81,6 @@ func replaceDamaged(path, reason string, o Options) (Salvaged, error) {
 	if err := os.Rename(fresh, path); err != nil {
 		return s, err
 	}
-	if err := os.Remove(hurtMark(path)); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return s, err
-	}
 	return s, syncFolder(path)
 }
 
@@ -130,7 +125,7 @@ func (d *DB) finishSalvage(s *Salvaged) error {
 	if err != nil {
 		return err
 	}
-	err = d.writeSmall("finish", func(tx *bolt.Tx, _ *tail) error { return tx.Bucket(bucketMeta).Put(keySalvaged, v) })
+	err = d.writeSmall("finish", func(u *update) error { return u.tx.Bucket(metaBucket).Put(keySalvaged, v) })
 	if err != nil {
 		return err
 	}
@@ -155,6 +150,8 @@ type wreck struct {
 	facts   []Fact
 	state   map[string][]byte
 	faults  uint64
+	// The newest tree that was found may not have been the newest.
+	headHurt bool
 
 	page boltPage // read last
 	buf  []byte
@@ -179,6 +176,7 @@ func salvage(path, into string, s *Salvaged, o Options) error {
 		// No way in; but the pages may be there.
 		file = &boltFile{r: f, size: i.Size()}
 	}
+	w.headHurt = file.metaFault() != ""
 	w.explore(file)
 	d, err := openForSalvage(into, o)
 	if err != nil {
@@ -207,7 +205,7 @@ func (w *wreck) explore(f *boltFile) {
 		newest := i == 0
 		walk.leaf = func(at location, e element) { w.take(at, e, newest) }
 		walk.tree(m.root, "", nil, nil, 0)
-		if newest && w.faults == 0 {
+		if newest && w.faults == 0 && !w.headHurt {
 			w.sort()
 			return
 		}
@@ -236,7 +234,7 @@ func (w *wreck) take(at location, e element, newest bool) {
 	}
 	kind := e.value[1]
 	switch {
-	case at.bucket == string(bucketMeta) && string(e.key) == string(keyTail) && newest:
+	case at.bucket == string(metaBucket) && string(e.key) == string(keyTail) && newest:
 		kind = kindTail
 	case kind == kindEntry && len(e.key) == 8, kind == kindWhy && len(e.key) == 8:
 	case newest && (kind == kindFact || kind == kindState):
@@ -286,9 +284,11 @@ func (w *wreck) sort() {
 	if w.tail.Oldest == 0 {
 		return
 	}
-	// Outside of these are entries that were dropped, and those of a commit that
-	// never was.
-	w.entries = slices.DeleteFunc(w.entries, func(p place) bool { return p.n < w.tail.Oldest || p.n > w.tail.Head })
+	// Before the oldest are entries that were dropped; after the head those of a
+	// commit that never was, unless the page that would know was hurt.
+	w.entries = slices.DeleteFunc(w.entries, func(p place) bool {
+		return p.n < w.tail.Oldest || p.n > w.tail.Head && !w.headHurt
+	})
 }
 
 // value reads a value again.
@@ -314,10 +314,10 @@ func (w *wreck) value(p place) ([]byte, error) {
 func (w *wreck) rebuild(d *DB, s *Salvaged) error {
 	const step = 256
 	lost := uint64(0)
-	if w.tail.Oldest > 0 {
-		lost = w.tail.Head + 1 - w.tail.Oldest - uint64(len(w.entries))
-	} else if n := len(w.entries); n > 0 {
-		lost = w.entries[n-1].n - w.entries[0].n + 1 - uint64(n)
+	if n := len(w.entries); n > 0 {
+		lost = max(w.tail.Head, w.entries[n-1].n) + 1 - max(w.tail.Oldest, 1) - uint64(n)
+	} else if w.tail.Oldest > 0 {
+		lost = w.tail.Head + 1 - w.tail.Oldest
 	}
 	b := Batch{Why: map[string]Why{}}
 	for i, p := range w.entries {
@@ -341,7 +341,7 @@ func (w *wreck) rebuild(d *DB, s *Salvaged) error {
 	if err := d.commit(&Batch{Facts: w.facts, State: w.state}, true); err != nil {
 		return err
 	}
-	s.Calls, s.Lost = d.tail.Calls, lost
+	s.Calls, s.Lost = d.tail.Extents[inCalls].Count, lost
 	return nil
 }
 
