@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"calljournal/agent/call"
@@ -17,10 +18,14 @@ import (
 
 var update = flag.Bool("update", false, "write what the tests found as what they expect")
 
+var archive = sync.OnceValues(func() ([]*replay.Recording, error) {
+	return replay.OpenArchive("../replay/testdata/freeswitch.tar.zst")
+})
+
 // recordings are those of a real FreeSWITCH that the demo is made of.
 func recordings(t testing.TB) []*replay.Recording {
 	t.Helper()
-	all, err := replay.OpenArchive("../replay/testdata/freeswitch.tar.zst")
+	all, err := archive()
 	if err != nil {
 		t.Fatal(err)
 	}

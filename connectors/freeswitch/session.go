@@ -29,10 +29,11 @@ type session struct {
 	results chan *survey
 	asking  bool
 	again   bool         // something was lost while a survey was under way
-	gaps    []call.Event // told before the snapshot that heals them
+	gaps    []call.Event // and restarts: told before the snapshot that heals them
 	held    []call.Event // facts that came while a survey was under way
 
 	seen    call.Moment // arrival of the last message
+	told    bool        // an event has told the Core-UUID
 	goodbye bool        // the PBX said that it ends the connection
 }
 
@@ -120,25 +121,38 @@ const (
 )
 
 // checkProcess: another Core-UUID is another process, and no leg of the one
-// before is up any more. Behind a proxy, or where the survey could not ask for
-// it, that shows only here.
+// before is up any more.
 func (s *session) checkProcess(m Message) {
 	core := m.get("Core-UUID")
-	if core == "" || core == s.c.core {
+	if core == "" {
 		return
 	}
-	before := s.c.core
-	s.c.core = core
-	if before == "" {
+	s.told = true
+	if !s.c.restarted(core) {
 		return
 	}
-	s.c.stopping = false
 	s.roll = newRoll()
 	at := m.moment("Event-Date-Timestamp")
 	if at == 0 {
 		at = s.seen
 	}
-	s.fact(call.Event{Kind: call.PBXStarted, At: at, Seen: s.seen, Data: "Core-UUID " + core})
+	e := call.Event{Kind: call.PBXStarted, At: at, Seen: s.seen, Data: "Core-UUID " + core}
+	if s.asking {
+		s.gaps = append(s.gaps, e) // what the survey will say is of the new process already
+	} else {
+		s.send(e)
+	}
+}
+
+// restarted compares a Core-UUID with the one that is known and keeps it.
+func (c *Connector) restarted(core string) bool {
+	before := c.core
+	c.core = core
+	if before == core {
+		return false
+	}
+	c.stopping = false
+	return before != ""
 }
 
 // gap states a loss on our side, and asks how things stand: what was lost may
@@ -218,11 +232,8 @@ func (s *session) state(v *survey) {
 		}
 		s.send(call.Event{Kind: call.LinkUp, At: at, Seen: s.seen, From: s.pbxTime(v.started), Data: data})
 	}
-	if v.core != "" && s.c.core != v.core {
-		if s.c.core != "" {
-			s.send(call.Event{Kind: call.PBXStarted, At: at, Seen: s.seen, From: s.pbxTime(v.started), Data: "Core-UUID " + v.core})
-		}
-		s.c.core = v.core
+	if v.core != "" && !s.told && s.c.restarted(v.core) {
+		s.send(call.Event{Kind: call.PBXStarted, At: at, Seen: s.seen, From: s.pbxTime(v.started), Data: "Core-UUID " + v.core})
 	}
 	gaps, held := s.gaps, s.held
 	s.gaps, s.held = nil, nil
