@@ -40,9 +40,9 @@ type link struct {
 type memory struct {
 	Session uint64      `json:"session"`
 	Up      bool        `json:"up"`
-	Seen    call.Moment `json:"seen"` // last sign of life while up, on our clock
+	Seen    call.Moment `json:"seen"`  // last sign of life while up, on our clock
 	Ahead   call.Moment `json:"ahead"` // how far the PBX's clock is ahead of ours
-	Why     string      `json:"why"`  // it is not up
+	Why     string      `json:"why"`   // it is not up
 }
 
 func stateName(pbx string) string { return "link/" + pbx }
@@ -92,10 +92,13 @@ func (l *link) lastRun() (call.Event, bool) {
 	return call.Event{Kind: call.LinkDown, Session: l.now.Session, At: l.now.Seen + l.now.Ahead, Seen: l.now.Seen, Data: why}, true
 }
 
-// Waits between two tries. A cut that heals by itself costs a fraction of a
-// second; a PBX that refuses us is left alone, because its fail2ban counts.
+// Waits between two tries. Calls that begin while a restarted PBX is up again and
+// we are not there are calls half seen: for half a minute we try ten times a
+// second, which costs a refused connection each. A PBX that refuses our sign-in
+// is left alone, because its fail2ban counts.
 const (
-	retryFirst, retryMost     = 200 * time.Millisecond, 30 * time.Second
+	eager, eagerMost          = 30 * time.Second, 100 * time.Millisecond
+	retryFirst, retryMost     = 50 * time.Millisecond, 30 * time.Second
 	refusedFirst, refusedMost = 10 * time.Second, 5 * time.Minute
 	steady                    = 5 * time.Second // up for so long, and the next loss is a new one
 )
@@ -112,6 +115,7 @@ func newBackOff(first, most time.Duration, factor float64) *backoff.ExponentialB
 func (a *Agent) supervise(ctx context.Context, l *link) {
 	lost, refused := newBackOff(retryFirst, retryMost, 1.5), newBackOff(refusedFirst, refusedMost, 2)
 	session := l.now.Session
+	lostAt := a.now()
 	for {
 		session++
 		var upSince time.Time
@@ -142,8 +146,12 @@ func (a *Agent) supervise(ctx context.Context, l *link) {
 				lost.Reset()
 			}
 			refused.Reset()
+			lostAt = a.now()
 		}
 		wait := lost.NextBackOff()
+		if a.now().Sub(lostAt) < eager {
+			wait = min(wait, eagerMost)
+		}
 		if errors.Is(err, connectors.ErrLoginRefused) {
 			wait = refused.NextBackOff()
 		}
@@ -208,7 +216,7 @@ func (l *link) down(at call.Moment, err error, wait time.Duration) {
 		s.Since = at
 	}
 	if s.State != state || s.Error != err.Error() {
-		l.log.Warn("link is down", "err", err, "next_try_in", wait.Round(time.Millisecond))
+		l.log.Warn("link is down", "err", err, "next_try_in", wait.Round(time.Millisecond).String())
 	}
 	s.State, s.Error, s.NextTry = state, err.Error(), at.Add(wait)
 }
