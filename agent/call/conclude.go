@@ -455,7 +455,7 @@ func (s *story) timeline(v *view) []span {
 	}
 	var cuts []Moment
 	for i := range all {
-		all[i].from, all[i].to = max(all[i].from, v.start).Ms(), min(all[i].to, v.end).Ms()
+		all[i].from, all[i].to = v.within(all[i].from).Ms(), v.within(all[i].to).Ms()
 		cuts = append(cuts, all[i].from, all[i].to)
 	}
 	for i := range cuts {
@@ -493,6 +493,9 @@ func (s *story) timeline(v *view) []span {
 	}
 	return out
 }
+
+// within is m, or the end of the call that m lies beyond.
+func (v *view) within(m Moment) Moment { return min(max(m, v.start), v.end) }
 
 // played: something was played to the caller in that stretch.
 func (s *story) played(p span) bool {

@@ -107,7 +107,12 @@ func (t *Tracker) snapshot(e Event) {
 	// Roots first, so that a call is named after its first channel.
 	list := slices.Clone(e.Live)
 	slices.SortStableFunc(list, func(a, b LiveLeg) int { return rank(a) - rank(b) })
+	began := map[string]Moment{}
 	for _, l := range list {
+		// Ages are whole seconds: no leg is older than the first of its call.
+		if l.Created = max(l.Created, began[l.Link]); string(l.Leg) == l.Link {
+			began[l.Link] = l.Created
+		}
 		f := Event{Session: e.Session, Seq: e.Seq, At: e.At, Seen: e.Seen, Kind: LegSeen, Leg: l.Leg, Peer: l.Peer, Link: l.Link,
 			Channel: l.Channel, Endpoint: l.Endpoint, Local: l.Local, State: l.State, Number: l.Number, CallerName: l.CallerName,
 			Dialled: l.Dialled, Context: l.Context, Account: l.Account, Bridge: l.Bridge, BridgeKind: l.BridgeKind,

@@ -93,7 +93,7 @@ func (s *story) read(e *Event) {
 	case Met, MetLeft:
 		return
 	case LegAlias:
-		s.legs[e.Peer] = s.leg(e.Leg)
+		s.legs[e.Leg] = s.leg(e.Peer)
 		return
 	case Dialled:
 		p := s.leg(e.Peer)
@@ -137,16 +137,15 @@ func (s *story) read(e *Event) {
 	s.snapshotOf(l, e)
 	switch e.Kind {
 	case LegCreated, LegSeen:
-		at := e.At
-		if e.Kind == LegSeen && e.From != 0 {
-			at = e.From
-		}
 		if e.Kind == LegCreated {
-			l.unseen, l.created = false, at
-		} else {
-			earliest(&l.created, at)
+			l.unseen, l.created = false, e.At
+		} else if l.unseen && e.From != 0 {
+			earliest(&l.created, e.From) // to the second, and only because nothing better is known
 		}
-		l.calling = l.calling || e.State == StateCalling && e.Peer == ""
+		// In a list the first channel of a call is known by its linked id; what it
+		// went through before is not.
+		first := e.Kind == LegSeen && e.Link == string(e.Leg) && !e.Originated
+		l.calling = l.calling || e.Peer == "" && (e.State == StateCalling || first)
 		l.madeByPBX = l.madeByPBX || e.Originated
 		if l.by == "" {
 			l.by = e.Peer
@@ -156,7 +155,7 @@ func (s *story) read(e *Event) {
 		}
 		switch e.State {
 		case StateUp:
-			earliest(&l.answered, at)
+			earliest(&l.answered, e.At)
 		case StateRinging:
 			earliest(&l.ringing, e.At)
 		}

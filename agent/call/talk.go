@@ -214,7 +214,7 @@ func (f *floor) taken(e *Event, caller LegID, last []LegID) LegID {
 			return l
 		}
 	}
-	if x := e.Transfer.Transferee; x != caller && x != e.Transfer.Second {
+	if x := e.Transfer.Transferee; x != caller && x != e.Transfer.Second && f.s.legs[x] != nil {
 		return x
 	}
 	return ""

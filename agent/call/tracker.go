@@ -160,7 +160,10 @@ func (t *Tracker) take(e Event) {
 			c.up--
 		}
 	case LegAlias:
-		t.legs[e.Peer] = c
+		if c.live[e.Peer] {
+			c.live[e.Peer] = false
+			c.up--
+		}
 	}
 	if c.up == 0 {
 		t.record(c, e.Seen)
@@ -180,6 +183,15 @@ func (t *Tracker) callOf(e Event) *held {
 			return t.legs[r.legs[0]]
 		}
 		return nil
+	}
+	if e.Kind == LegAlias {
+		c := t.legs[e.Peer]
+		if c != nil && t.legs[e.Leg] == nil {
+			t.adopt(c, e.Leg)
+		} else if c != nil {
+			c = t.merge(c, t.legs[e.Leg])
+		}
+		return c
 	}
 	if c := t.legs[leg]; c != nil {
 		if e.Kind == LegCreated && e.Peer != "" && t.legs[e.Peer] != nil {
@@ -268,9 +280,6 @@ func (t *Tracker) merge(a, b *held) *held {
 			if t.links[link] == b {
 				t.links[link] = a
 			}
-		}
-		if e.Kind == LegAlias {
-			t.legs[e.Peer] = a
 		}
 	}
 	if b.rev > 0 {
@@ -457,15 +466,11 @@ func (t *Tracker) forget(now Moment) {
 		drop := make([]uint64, len(c.facts))
 		for i, e := range c.facts {
 			drop[i] = e.N
-			delete(t.legs, e.Leg)
 			if e.Link != "" && t.links[e.Link] == c {
 				delete(t.links, e.Link)
 			}
 			if e.PeerLink != "" && t.links[e.PeerLink] == c {
 				delete(t.links, e.PeerLink)
-			}
-			if e.Kind == LegAlias {
-				delete(t.legs, e.Peer)
 			}
 		}
 		t.out = append(t.out, Change{Op: FactsDropped, ID: c.id, Facts: drop})
