@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"sync"
 
 	"github.com/fxamacker/cbor/v2"
 	"github.com/klauspost/compress/s2"
@@ -62,6 +63,7 @@ type codec struct {
 	enc            cbor.UserBufferEncMode
 	dec            cbor.DecMode
 	records, facts *s2.Dict
+	buffers        sync.Pool
 }
 
 func newCodec() (*codec, error) {
@@ -87,6 +89,7 @@ func newCodec() (*codec, error) {
 		enc: enc, dec: dec,
 		records: s2.MakeDict(recordDictionary1, nil),
 		facts:   s2.MakeDict(factsDictionary1, nil),
+		buffers: sync.Pool{New: func() any { return new(bytes.Buffer) }},
 	}
 	if c.records == nil || c.facts == nil {
 		return nil, errors.New("set up the record encoder: a dictionary is too short")
@@ -110,13 +113,13 @@ func seal(kind byte, key, payload []byte) []byte {
 
 // sealPacked is seal with compression, where that helps.
 func sealPacked(kind byte, key, payload []byte, dict *s2.Dict) []byte {
-	packed := dict.Encode(nil, payload)
+	v := make([]byte, sealBytes+s2.MaxEncodedLen(len(payload)))
+	packed := dict.Encode(v[2:len(v)-4], payload)
 	if len(packed) >= len(payload) {
 		return seal(kind, key, payload)
 	}
-	v := make([]byte, 0, len(packed)+sealBytes)
-	v = append(v, formatDict1, kind)
-	v = append(v, packed...)
+	v[0], v[1] = formatDict1, kind
+	v = v[:2+len(packed)]
 	return binary.LittleEndian.AppendUint32(v, sum(key, v))
 }
 
@@ -163,15 +166,25 @@ func (c *codec) unseal(kind byte, key, value []byte) ([]byte, error) {
 	return nil, fmt.Errorf("format %d: %w", body[0], ErrVersion)
 }
 
-func (c *codec) marshal(v any) ([]byte, error) {
-	var b bytes.Buffer
-	if err := c.enc.MarshalToBuffer(v, &b); err != nil {
+// pack makes a value of v, compressed if there is a dictionary for it.
+func (c *codec) pack(kind byte, key []byte, v any, dict *s2.Dict) ([]byte, error) {
+	b := c.buffers.Get().(*bytes.Buffer)
+	b.Reset()
+	defer func() {
+		if b.Cap() <= 1<<20 { // one giant must not stay for ever
+			c.buffers.Put(b)
+		}
+	}()
+	if err := c.enc.MarshalToBuffer(v, b); err != nil {
 		return nil, err
 	}
-	if b.Len() > maxValue-sealBytes {
+	switch {
+	case b.Len() > maxValue-sealBytes:
 		return nil, fmt.Errorf("%d bytes, the limit is %d", b.Len(), maxValue-sealBytes)
+	case dict != nil:
+		return sealPacked(kind, key, b.Bytes(), dict), nil
 	}
-	return b.Bytes(), nil
+	return seal(kind, key, b.Bytes()), nil
 }
 
 func (c *codec) unmarshal(payload []byte, v any) error {
@@ -179,15 +192,6 @@ func (c *codec) unmarshal(payload []byte, v any) error {
 		return fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
 	return nil
-}
-
-// pack seals a small value.
-func (c *codec) pack(kind byte, key []byte, v any) ([]byte, error) {
-	payload, err := c.marshal(v)
-	if err != nil {
-		return nil, err
-	}
-	return seal(kind, key, payload), nil
 }
 
 func (c *codec) unpack(kind byte, key, value []byte, v any) error {
@@ -238,11 +242,7 @@ func (c *codec) encodeEntry(key []byte, e *Entry, num uint64) ([]byte, error) {
 	case OpDelete:
 		s.Op = opDelete
 	}
-	payload, err := c.marshal(&s)
-	if err != nil {
-		return nil, err
-	}
-	return sealPacked(kindEntry, key, payload, c.records), nil
+	return c.pack(kindEntry, key, &s, c.records)
 }
 
 func (c *codec) decodeEntry(key, value []byte) (Entry, uint64, error) {
@@ -268,7 +268,7 @@ func (c *codec) decodeEntry(key, value []byte) (Entry, uint64, error) {
 }
 
 func (c *codec) encodeFact(key []byte, e *call.Event) ([]byte, error) {
-	return c.pack(kindFact, key, e)
+	return c.pack(kindFact, key, e, nil)
 }
 
 func (c *codec) decodeFact(key, value []byte) (call.Event, error) {
@@ -278,11 +278,7 @@ func (c *codec) decodeFact(key, value []byte) (call.Event, error) {
 }
 
 func (c *codec) encodeWhy(key []byte, w Why) ([]byte, error) {
-	payload, err := c.marshal(whySteps(w))
-	if err != nil {
-		return nil, err
-	}
-	return sealPacked(kindWhy, key, payload, c.facts), nil
+	return c.pack(kindWhy, key, whySteps(w), c.facts)
 }
 
 // whySteps writes moments and numbers as steps from the fact before: the facts

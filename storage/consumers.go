@@ -41,7 +41,7 @@ func (d *DB) SetConsumer(c Consumer) error {
 	}
 	c.At = d.now()
 	key := []byte(c.Name)
-	v, err := d.codec.pack(kindConsumer, key, c)
+	v, err := d.codec.pack(kindConsumer, key, c, nil)
 	if err != nil {
 		return fmt.Errorf("consumer %q: %w", c.Name, err)
 	}

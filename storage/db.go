@@ -266,7 +266,7 @@ func (d *DB) create(tx *bolt.Tx) error {
 			return err
 		}
 	}
-	t, err := d.codec.pack(kindTail, keyTail, &tail{Oldest: 1})
+	t, err := d.codec.pack(kindTail, keyTail, &tail{Oldest: 1}, nil)
 	if err != nil {
 		return err
 	}

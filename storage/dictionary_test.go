@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"flag"
@@ -14,17 +15,16 @@ var rewrite = flag.Bool("update", false, "write dictionaries and fixtures anew; 
 // numbers that belong to nobody.
 func makeDictionaries(t *testing.T) (records, facts []byte) {
 	t.Helper()
-	c := &codec{}
-	var err error
-	if c, err = newCodec(); err != nil {
+	c, err := newCodec()
+	if err != nil {
 		t.Fatal(err)
 	}
 	marshal := func(v any) []byte {
-		b, err := c.marshal(v)
-		if err != nil {
+		var b bytes.Buffer
+		if err := c.enc.MarshalToBuffer(v, &b); err != nil {
 			t.Fatal(err)
 		}
-		return b
+		return b.Bytes()
 	}
 	o := newOffice(42)
 	for range 8 {

@@ -121,7 +121,7 @@ func openForSalvage(path string, o Options) (*DB, error) {
 }
 
 func (d *DB) finishSalvage(s *Salvaged) error {
-	v, err := d.codec.pack(kindSalvaged, keySalvaged, s)
+	v, err := d.codec.pack(kindSalvaged, keySalvaged, s, nil)
 	if err != nil {
 		return err
 	}

@@ -106,7 +106,7 @@ func (d *DB) readTail(tx *bolt.Tx) (tail, error) {
 }
 
 func (d *DB) writeTail(tx *bolt.Tx, t *tail) error {
-	v, err := d.codec.pack(kindTail, keyTail, t)
+	v, err := d.codec.pack(kindTail, keyTail, t, nil)
 	if err != nil {
 		return err
 	}
