@@ -96,7 +96,7 @@ func New(o Options) (_ *Agent, err error) {
 		o.Connect = connect
 	}
 	if o.Store == nil {
-		o.Store = func(path string, so storage.Options) (Store, error) { return storage.Open(path, so) }
+		o.Store = openStore
 	}
 	a := &Agent{
 		o: o, log: o.Logger, now: o.Now,
@@ -127,6 +127,11 @@ func New(o Options) (_ *Agent, err error) {
 		}
 		a.links = append(a.links, l)
 	}
+	if newest, _, err := a.store.Calls(storage.Query{Limit: 1}); err != nil {
+		return nil, err
+	} else if len(newest) > 0 {
+		a.lastCall.Store(&api.LastCall{ID: newest[0].ID, At: newest[0].EndedAt})
+	}
 	a.metrics = newMetrics(a)
 	a.server = api.New(api.Options{
 		Agent: c.Agent.Name, Version: o.Version, Store: a.store, Status: a.Status, Live: a.Live,
@@ -148,6 +153,15 @@ func (a *Agent) listen(c *config.Config) (err error) {
 		}
 	}
 	return nil
+}
+
+// openStore opens the real journal. A nil *storage.DB must not become a Store.
+func openStore(path string, o storage.Options) (Store, error) {
+	db, err := storage.Open(path, o)
+	if err != nil {
+		return nil, err
+	}
+	return db, nil
 }
 
 // Addr is where the HTTP interface listens, nil if it is off.
@@ -196,9 +210,10 @@ func (a *Agent) Run(ctx context.Context) error {
 	for _, l := range a.links {
 		links.Go(func() { a.supervise(ctx, l) })
 	}
-	a.log.Info("calljournal runs", "agent", a.config.Load().Agent.Name, "version", a.o.Version, "pbx", len(a.links), "journal", a.store.Journal(),
-		"http", a.Addr(), "took", a.now().Sub(begin).Round(time.Millisecond))
-	a.say(a.config.Load())
+	c := a.config.Load()
+	a.log.Info("calljournal runs", "agent", c.Agent.Name, "version", a.o.Version, "pbx", len(a.links), "journal", a.store.Journal(),
+		"http", c.HTTP.Listen, "took", a.now().Sub(begin).String())
+	a.say(c)
 	if a.o.Started != nil {
 		a.o.Started()
 	}

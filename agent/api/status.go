@@ -63,7 +63,7 @@ type Link struct {
 // LastCall is the newest record.
 type LastCall struct {
 	ID string      `json:"id"`
-	At call.Moment `json:"at"` // when it was recorded
+	At call.Moment `json:"at"` // when it was recorded; of a run before, when it ended
 }
 
 // Journal is the file and the feed in it.

@@ -128,6 +128,9 @@ var (
 	logLevels = []string{"debug", "info", "warn", "error"}
 )
 
+// GoodName says whether a text can be the name of a PBX, a token, a forwarder.
+func GoodName(name string) bool { return goodName.MatchString(name) }
+
 // name checks what ends up in ids, addresses and metrics.
 func (v *validator) name(key, name string) {
 	switch {

@@ -39,7 +39,7 @@ var (
 // tableText lines up rows under their headers, wide and combining letters
 // counted as they show.
 func tableText(headers []string, rows [][]string) string {
-	return table.New().Border(lipgloss.HiddenBorder()).
+	text := table.New().Border(lipgloss.HiddenBorder()).
 		BorderTop(false).BorderBottom(false).BorderLeft(false).BorderRight(false).BorderColumn(false).BorderRow(false).BorderHeader(false).
 		Wrap(false).Headers(headers...).Rows(rows...).
 		StyleFunc(func(row, _ int) lipgloss.Style {
@@ -48,6 +48,11 @@ func tableText(headers []string, rows [][]string) string {
 			}
 			return styleCell
 		}).String()
+	lines := strings.Split(text, "\n")
+	for i := range lines {
+		lines[i] = strings.TrimRight(lines[i], " ")
+	}
+	return strings.Join(lines, "\n")
 }
 
 // plain disarms what comes from outside before it reaches a terminal: control

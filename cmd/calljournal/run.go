@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"os"
@@ -132,10 +130,3 @@ func logHandler(w io.Writer, level slog.Leveler, env config.Env) slog.Handler {
 	return slog.NewJSONHandler(w, o)
 }
 
-// daemonFailed is what a verb says that needed a daemon which could not run.
-func daemonFailed(err error) error {
-	if err == nil || errors.Is(err, context.Canceled) {
-		return nil
-	}
-	return fmt.Errorf("the daemon ended: %w", err)
-}

@@ -79,7 +79,7 @@ func printCall(w io.Writer, r *call.Record) {
 	fact("last with", plain(str(r.LastTalkedBy)))
 	fact("queues", plain(strings.Join(r.Queues, ", ")))
 	if r.Cause != nil {
-		fact("cause", strings.TrimSpace(fmt.Sprintf("%d %s", r.Cause.Q850, plain(r.Cause.Text))))
+		fact("cause", plain(causeText(r.Cause)))
 	}
 	if q := quality(r); q != "" {
 		fact("quality", styleBad.Render(q))
@@ -111,6 +111,20 @@ func printCall(w io.Writer, r *call.Record) {
 		b.WriteByte('\n')
 	}
 	_, _ = io.WriteString(w, b.String())
+}
+
+func causeText(c *call.Cause) string {
+	var parts []string
+	if c.Q850 != 0 {
+		parts = append(parts, fmt.Sprint(c.Q850))
+	}
+	if c.Text != "" {
+		parts = append(parts, c.Text)
+	}
+	if c.SIP != 0 {
+		parts = append(parts, fmt.Sprintf("(SIP %d)", c.SIP))
+	}
+	return strings.Join(parts, " ")
 }
 
 // clock is a moment of a call as time since its start.
@@ -173,7 +187,7 @@ func factDetail(f *call.Event) string {
 	add("data", f.Data)
 	add("file", f.File)
 	if f.Cause != nil {
-		add("cause", strings.TrimSpace(fmt.Sprintf("%d %s", f.Cause.Q850, f.Cause.Text)))
+		add("cause", causeText(f.Cause))
 	}
 	if f.Transfer != nil {
 		add("transfer", f.Transfer.Type+" to "+f.Transfer.To)

@@ -3,13 +3,12 @@ package main
 import (
 	"fmt"
 	"io"
+	"os"
 	"os/signal"
 	"strconv"
 	"strings"
 	"syscall"
 	"time"
-
-	"os"
 
 	"calljournal/agent/api"
 )
@@ -86,7 +85,7 @@ func printStatus(w io.Writer, st api.Status) error {
 	}
 	b.WriteString(tableText([]string{"PBX", "KIND", "ADDRESS", "LINK", "SINCE", "LAST BYTE", "OPEN", "FACTS", "DROPPED", "ODD"}, links) + "\n\n")
 
-	last := "none in this run"
+	last := "none yet"
 	if st.LastCall != nil {
 		last = plain(st.LastCall.ID) + ", " + ago(st.At, st.LastCall.At)
 	}

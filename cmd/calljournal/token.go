@@ -4,6 +4,8 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"fmt"
+
+	"calljournal/agent/config"
 )
 
 type tokenVerb struct {
@@ -14,6 +16,9 @@ type tokenVerb struct {
 // Run prints a new token once and what to write where. It touches no file: the
 // configuration belongs to the administrator.
 func (v tokenVerb) Run(sh *shell) error {
+	if !config.GoodName(v.Name) {
+		return &exitError{exitUsage, fmt.Sprintf("%q: want a name of letters, digits, dots, dashes and underscores", v.Name)}
+	}
 	raw := make([]byte, 32)
 	_, _ = rand.Read(raw) // never fails (crypto/rand)
 	token := "cj_" + base64.RawURLEncoding.EncodeToString(raw)
