@@ -11,7 +11,7 @@ import (
 // record is what a live view shows at that moment. Nil: nobody's phone and no
 // trunk took part, so there was no call.
 func conclude(o Options, c *held, now Moment) (*Record, []Reason) {
-	s := tell(o, c.facts, now)
+	s := tell(o, c, now)
 	v := s.view()
 	if v == nil {
 		return nil, nil

@@ -318,14 +318,17 @@ func (s *story) status(v *view) (string, *Cause) {
 		return StatusAbandoned, v.caller.cause
 	}
 	tried := v.tried
-	if len(tried) == 0 && v.originated {
+	if len(tried) == 0 && v.originated && v.first.answered == 0 {
 		tried = []*leg{v.first}
 	}
 	best, cause, decided := "", (*Cause)(nil), (*leg)(nil)
 	for _, l := range tried {
 		res := s.result(l, v)
-		if res == "cancelled" || res == "answered_elsewhere" {
+		switch res {
+		case "cancelled", "answered_elsewhere":
 			continue
+		case "answered":
+			res = StatusNoAnswer // picked up, and never joined with the caller
 		}
 		if merit[res] > merit[best] {
 			best, cause, decided = res, l.cause, l

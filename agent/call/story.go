@@ -46,13 +46,15 @@ type story struct {
 	order []*leg // as they appeared
 	pairs map[LegID]LegID
 	why   []Reason
+	ours  map[LegID]bool
 	now   Moment // the moment of a live view; zero for a call that is over
 }
 
 // tell reads the facts into legs. Every fact counts by its own stamp; the order
 // in which a PBX writes about different legs proves nothing.
-func tell(o Options, facts []Event, now Moment) *story {
-	s := &story{opts: o, facts: facts, legs: map[LegID]*leg{}, pairs: map[LegID]LegID{}, now: now}
+func tell(o Options, c *held, now Moment) *story {
+	facts := c.facts
+	s := &story{opts: o, facts: facts, ours: c.live, legs: map[LegID]*leg{}, pairs: map[LegID]LegID{}, now: now}
 	for i := range facts {
 		s.read(&facts[i])
 	}
@@ -63,10 +65,15 @@ func tell(o Options, facts []Event, now Moment) *story {
 	return s
 }
 
+// leg finds or begins the story of a leg. A fact may name a leg that is not of
+// this call; what it says of that one is told nowhere.
 func (s *story) leg(id LegID) *leg {
 	l := s.legs[id]
 	if l == nil {
 		l = &leg{id: id, unseen: true, facts: map[Kind]uint64{}}
+		if _, ours := s.ours[id]; !ours {
+			return l
+		}
 		s.legs[id] = l
 		s.order = append(s.order, l)
 	}

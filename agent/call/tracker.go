@@ -238,7 +238,7 @@ var provesLife = map[Kind]bool{
 // tied are the legs which the fact says to belong to one call.
 func tied(e Event) []LegID {
 	switch e.Kind {
-	case Dialled, LegPaired, PickedUp, Unparked, QueueMember, QueueOffered:
+	case Dialled, DialEnded, LegPaired, PickedUp, Unparked, QueueMember, QueueOffered:
 		if e.Peer != "" {
 			return []LegID{e.Peer}
 		}
