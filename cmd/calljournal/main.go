@@ -29,6 +29,7 @@ type verbs struct {
 	Config string `help:"The configuration." default:"${config}" placeholder:"FILE"`
 
 	Run     runVerb     `cmd:"" help:"Run the daemon in the foreground. SIGTERM ends it cleanly, SIGHUP reads the configuration again."`
+	Demo    demoVerb    `cmd:"" help:"Show calls arriving from a built-in PBX that plays recorded ones. Needs no configuration and leaves nothing behind."`
 	Status  statusVerb  `cmd:"" help:"Ask the running daemon how it is. Exit code 4 means degraded."`
 	Calls   callsVerb   `cmd:"" help:"List calls, newest first."`
 	Show    showVerb    `cmd:"" help:"Show one call with its legs and its timeline."`

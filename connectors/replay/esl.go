@@ -215,19 +215,25 @@ func (f *esl) remember(e *eslEvent) {
 	}
 }
 
+// coreOfLoop is the one process that a programme of many recordings has.
+const coreOfLoop = "472d1cb0-c9bf-4f1d-af0e-f599111e5c76"
+
 func (f *esl) play(t *playing, m Message) {
 	e := parseEvent(m.Body)
 	e.headers = t.rewrite.esl(e.headers, t.Recording.T0)
 	if t.Round != 0 {
 		// Several recordings in one stream: their counters would contradict each
-		// other.
+		// other, and their processes would look like restarts.
 		if e.get("Event-Name") == "HEARTBEAT" {
 			return
 		}
 		f.sequence++
 		for i := range e.headers {
-			if e.headers[i].name == "Event-Sequence" {
+			switch e.headers[i].name {
+			case "Event-Sequence":
 				e.headers[i].value = strconv.FormatUint(f.sequence, 10)
+			case "Core-UUID":
+				e.headers[i].value = coreOfLoop
 			}
 		}
 	}

@@ -6,7 +6,6 @@ import (
 	"math/rand/v2"
 	"regexp"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -56,7 +55,7 @@ func Loop(recordings []*Recording, every time.Duration, seed uint64) (Programme,
 		}
 		t := Track{Recording: left[0], At: time.Duration(round) * every, Round: round + 1, Numbers: map[string]string{}}
 		left, round = left[1:], round+1
-		for _, n := range outsideNumbers(t.Recording.Expect) {
+		for _, n := range t.Recording.outsideNumbers() {
 			c := random.IntN(clients)
 			t.Numbers[n] = fmt.Sprintf("%s%07d", n[:3], (c+1)*404_207%10_000_000)
 		}
@@ -66,55 +65,67 @@ func Loop(recordings []*Recording, every time.Duration, seed uint64) (Programme,
 
 var notDigit = regexp.MustCompile(`\D`)
 
-// outsideNumbers gives the last ten digits of the numbers of those outside, as
-// far as it is known what the recording holds.
-func outsideNumbers(expect []byte) []string {
-	var e struct {
-		Calls []struct {
-			Direction, From, To any
-		} `json:"calls"`
-	}
-	if len(expect) == 0 || json.Unmarshal(expect, &e) != nil {
-		return nil
-	}
-	var out []string
-	for _, c := range e.Calls {
-		var number any
-		switch c.Direction {
-		case "inbound":
-			number = c.From
-		case "outbound":
-			number = c.To
-		}
-		s, _ := number.(string)
-		if d := notDigit.ReplaceAllString(s, ""); len(d) >= 10 {
-			if d = d[len(d)-10:]; !slices.Contains(out, d) {
-				out = append(out, d)
-			}
-		}
-	}
-	slices.Sort(out)
-	return out
+// expected is what of a recording's Expect tells who is in it.
+type expected struct {
+	Calls []struct {
+		Direction    any `json:"direction"`
+		From         any `json:"from"`
+		To           any `json:"to"`
+		AnsweredBy   any `json:"answered_by"`
+		LastTalkedBy any `json:"last_talked_by"`
+	} `json:"calls"`
 }
 
-// Extensions gives what the recording's own calls name as employees: short
-// numbers that called, were called or answered.
-func (r *Recording) Extensions() []string {
-	var e struct {
-		Calls []map[string]any `json:"calls"`
+func (r *Recording) expected() (e expected) {
+	if len(r.Expect) > 0 {
+		_ = json.Unmarshal(r.Expect, &e) // nothing is known then
 	}
-	if len(r.Expect) == 0 || json.Unmarshal(r.Expect, &e) != nil {
-		return nil
-	}
+	return e
+}
+
+// outsideNumbers gives the last ten digits of the numbers of those outside, as
+// far as it is known what the recording holds.
+func (r *Recording) outsideNumbers() []string {
 	var out []string
-	for _, c := range e.Calls {
-		for _, field := range []string{"from", "answered_by", "last_talked_by"} {
-			s, _ := c[field].(string)
-			if len(s) >= 2 && len(s) <= 5 && strings.Trim(s, "0123456789") == "" && !slices.Contains(out, s) {
+	for _, c := range r.expected().Calls {
+		number, _ := c.From.(string)
+		if c.Direction == "outbound" {
+			number, _ = c.To.(string)
+		}
+		if d := notDigit.ReplaceAllString(number, ""); len(d) >= 10 && c.Direction != "internal" {
+			out = append(out, d[len(d)-10:])
+		}
+	}
+	return distinct(out)
+}
+
+// Extensions gives the short numbers that called or answered, as far as it is
+// known what the recording holds.
+func (r *Recording) Extensions() []string {
+	var out []string
+	for _, c := range r.expected().Calls {
+		for _, v := range []any{c.From, c.AnsweredBy, c.LastTalkedBy} {
+			if s, _ := v.(string); len(s) >= 2 && len(s) <= 5 && !notDigit.MatchString(s) {
 				out = append(out, s)
 			}
 		}
 	}
-	slices.Sort(out)
-	return out
+	return distinct(out)
+}
+
+// Lines gives the company's numbers that were called from outside, as far as it
+// is known what the recording holds.
+func (r *Recording) Lines() []string {
+	var out []string
+	for _, c := range r.expected().Calls {
+		if s, _ := c.To.(string); c.Direction == "inbound" && len(s) >= 10 {
+			out = append(out, s)
+		}
+	}
+	return distinct(out)
+}
+
+func distinct(list []string) []string {
+	slices.Sort(list)
+	return slices.Compact(list)
 }
