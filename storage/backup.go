@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	"runtime"
-	"unsafe"
 
 	bolt "go.etcd.io/bbolt"
 )
@@ -17,26 +16,57 @@ import (
 // giving out numbers. While it writes, the journal cannot use freed pages again:
 // w should not be slow.
 func (d *DB) Backup(w io.Writer) (int64, error) {
-	var n int64
-	err := d.view(func(tx *bolt.Tx) error {
-		origin := tx.Bucket(metaBucket).Get(keyOrigin)
-		if !bytes.Equal(origin, originHere) {
-			return fmt.Errorf("%w: it does not say where it comes from", ErrDamaged)
-		}
-		// In a reading transaction a value is a part of the mapped file, so its
-		// address says where in the file it stands.
-		at := int64(uintptr(unsafe.Pointer(unsafe.SliceData(origin))) - tx.DB().Info().Data)
-		mark := &rewriter{w: w, at: at, old: originHere, new: originBackup}
-		var err error
-		if n, err = tx.WriteTo(mark); err == nil && !mark.done() {
-			err = errors.New("the copy could not be marked as one")
-		}
-		return err
-	})
+	n, err := d.backup(w)
 	if err != nil {
 		return n, &Error{Op: "back up", Path: d.path, Err: err}
 	}
 	return n, nil
+}
+
+func (d *DB) backup(w io.Writer) (n int64, err error) {
+	tx, file, err := d.snapshot()
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, tx.Rollback()) }()
+	mark := &rewriter{w: w, at: -1, old: originHere, new: originBackup}
+	walk := file.newWalker(file.metas[0])
+	walk.only = string(metaBucket)
+	walk.leaf = func(at location, e element) {
+		if string(e.key) == string(keyOrigin) && bytes.Equal(e.value, originHere) {
+			mark.at = at.offset(walk.pageSize, e.value)
+		}
+	}
+	walk.tree(walk.meta.root, "", nil, nil, 0)
+	if mark.at < 0 {
+		return 0, fmt.Errorf("%w: it does not say where it comes from", ErrDamaged)
+	}
+	if n, err = tx.WriteTo(mark); err == nil && !mark.done() {
+		err = errors.New("the copy could not be marked as one")
+	}
+	return n, err
+}
+
+// snapshot holds the journal as it is now, for as long as the transaction is
+// open, for reading by pages.
+func (d *DB) snapshot() (*bolt.Tx, *boltFile, error) {
+	// The pages of an open transaction stay as they are, but its meta page is
+	// written over two commits later: it must be read before the first.
+	d.writing.Lock()
+	defer d.writing.Unlock()
+	tx, err := d.bolt.Begin(false)
+	if err != nil {
+		return nil, nil, d.boltError(err)
+	}
+	var file *boltFile
+	i, err := d.file.Stat()
+	if err == nil {
+		file, err = readBoltFile(d.file, i.Size())
+	}
+	if err != nil {
+		return nil, nil, errors.Join(err, tx.Rollback())
+	}
+	return tx, file, nil
 }
 
 // rewriter passes bytes on and puts others of the same length in one place.

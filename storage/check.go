@@ -58,32 +58,34 @@ func Check(path string) (Report, error) {
 		return r, &Error{Op: "check", Path: path, Err: err}
 	}
 	defer f.Close()
-	c, err := newCheck(f, &r)
+	i, err := f.Stat()
 	if err != nil {
 		return r, &Error{Op: "check", Path: path, Err: err}
 	}
-	c.run()
+	file, err := readBoltFile(f, i.Size())
+	if err == nil {
+		err = checkFile(file, &r)
+	}
+	switch {
+	case errors.Is(err, ErrDamaged):
+		r.add("file", err.Error())
+	case err != nil:
+		return r, &Error{Op: "check", Path: path, Err: err}
+	}
 	return r, nil
 }
 
 // Check reads everything, as it is at this moment, while the journal is in use.
 func (d *DB) Check() (Report, error) {
 	r := Report{Path: d.path}
-	// The pages of an open transaction stay as they are, but its meta page is
-	// written over two commits later: it must be read before the first.
-	d.writing.Lock()
-	tx, err := d.bolt.Begin(false)
-	if err != nil {
-		d.writing.Unlock()
-		return r, &Error{Op: "check", Path: d.path, Err: d.boltError(err)}
-	}
-	defer func() { _ = tx.Rollback() }()
-	c, err := newCheck(d.file, &r)
-	d.writing.Unlock()
+	tx, file, err := d.snapshot()
 	if err != nil {
 		return r, &Error{Op: "check", Path: d.path, Err: err}
 	}
-	c.run()
+	err = errors.Join(checkFile(file, &r), tx.Rollback())
+	if err != nil {
+		return r, &Error{Op: "check", Path: d.path, Err: err}
+	}
 	if r.Damaged > 0 {
 		d.noteDamage(fmt.Errorf("%s: %w: %s", r.Damage[0].Where, ErrDamaged, r.Damage[0].What))
 	}
@@ -156,8 +158,7 @@ func (c *census) compare(bad func(where, what string)) {
 // check reads and understands every value and compares the indexes with the feed.
 type check struct {
 	census
-	r    *Report
-	walk *walker
+	r *Report
 
 	feed      map[uint64]uint64 // seq -> hash of the call's id, 0 for other entries
 	refs      map[uint64]uint64 // seq -> hash of the id that names it
@@ -165,30 +166,21 @@ type check struct {
 	seed      maphash.Seed
 }
 
-func newCheck(f *os.File, r *Report) (*check, error) {
-	i, err := f.Stat()
-	if err != nil {
-		return nil, err
-	}
+func checkFile(file *boltFile, r *Report) error {
 	codec, err := newCodec()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	c := &check{
 		census: census{codec: codec}, r: r, seed: maphash.MakeSeed(),
 		feed: map[uint64]uint64{}, refs: map[uint64]uint64{}, summaries: map[uint64]bool{},
 	}
-	file, err := readBoltFile(f, i.Size())
-	if err != nil {
-		r.add("file", err.Error())
-		return c, nil
-	}
 	if fault := file.metaFault(); fault != "" {
 		r.add("file", fault)
 	}
-	c.walk = file.newWalker(file.metas[0])
-	c.walk.bad = func(page uint64, what string) { r.add(fmt.Sprintf("page %d", page), what) }
-	c.walk.leaf = func(at location, e element) {
+	w := file.newWalker(file.metas[0])
+	w.bad = func(page uint64, what string) { r.add(fmt.Sprintf("page %d", page), what) }
+	w.leaf = func(at location, e element) {
 		r.Values++
 		err := c.value(at.bucket, e.key, e.value)
 		in, known := bucketNamed(at.bucket)
@@ -199,17 +191,15 @@ func newCheck(f *os.File, r *Report) (*check, error) {
 			r.add(at.bucket+" "+keyText(in, e.key), err.Error())
 		}
 	}
-	return c, nil
+	w.tree(w.meta.root, "", nil, nil, 0)
+	w.free()
+	r.Journal, r.Entries, r.Calls = c.journal, c.extents[inFeed].Count, c.extents[inCalls].Count
+	c.compare(r.add)
+	c.compareIndexes()
+	return nil
 }
 
-func (c *check) run() {
-	if c.walk == nil {
-		return
-	}
-	c.walk.tree(c.walk.meta.root, "", nil, nil, 0)
-	c.walk.free()
-	c.r.Journal, c.r.Entries, c.r.Calls = c.journal, c.extents[inFeed].Count, c.extents[inCalls].Count
-	c.compare(c.r.add)
+func (c *check) compareIndexes() {
 	for seq, id := range c.refs {
 		if c.feed[seq] != id {
 			c.r.add(fmt.Sprintf("feed %d", seq), "is not the call that an index takes it for")

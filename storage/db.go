@@ -51,7 +51,7 @@ const (
 	schemaVersion = 1
 	pageBytes     = 4096    // not the system's, so that a file may move to another machine
 	growBytes     = 1 << 20 // the file grows in such steps, each with a sync of its own
-	lockWait      = 3 * time.Second
+	lockWait      = time.Second
 	fullPages     = 0.95 // of keys that only grow: room is left for a revision to be a little longer
 )
 

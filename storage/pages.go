@@ -150,6 +150,7 @@ type walker struct {
 	buf      [maxTreeHeight][]byte
 	leaf     func(l location, e element) // every key that is not a bucket
 	bad      func(page uint64, what string)
+	only     string // the one bucket to look into, if set
 	stopped  bool
 	pageSize int
 }
@@ -160,6 +161,13 @@ type location struct {
 	page   uint64
 	index  int
 	inline bool // inside the value of its bucket; page and index are the bucket's
+	end    int  // capacity of the page's bytes
+}
+
+// offset gives the place in the file of a value at l. All slices of a page go on
+// to its end, so what is left of one says where it begins.
+func (l location) offset(pageSize int, value []byte) int64 {
+	return int64(l.page)*int64(pageSize) + int64(l.end-cap(value))
 }
 
 func (f *boltFile) newWalker(m boltMeta) *walker {
@@ -265,7 +273,7 @@ func (w *walker) tree(id uint64, bucket string, low, high []byte, depth int) {
 		w.bad(id, "used twice")
 		return
 	}
-	w.elements(&p, bucket, location{bucket: bucket, page: id}, low, high, depth)
+	w.elements(&p, bucket, location{bucket: bucket, page: id, end: cap(p.data)}, low, high, depth)
 }
 
 func (w *walker) elements(p *boltPage, bucket string, at location, low, high []byte, depth int) {
@@ -322,6 +330,9 @@ func (w *walker) element(e element, bucket string, at location, depth int) {
 		return
 	}
 	name, root := string(e.key), order.Uint64(e.value)
+	if w.only != "" && w.only != name {
+		return
+	}
 	if root != 0 {
 		w.tree(root, name, nil, nil, depth+1)
 		return
@@ -332,7 +343,7 @@ func (w *walker) element(e element, bucket string, at location, depth int) {
 		return
 	}
 	p := boltPage{flags: flagLeaf, count: int(order.Uint16(inline[10:])), data: inline}
-	w.elements(&p, name, location{bucket: name, page: at.page, index: at.index, inline: true}, nil, nil, depth)
+	w.elements(&p, name, location{bucket: name, page: at.page, index: at.index, inline: true, end: at.end}, nil, nil, depth)
 }
 
 // free checks the list of free pages, if one was written: bbolt would write over
