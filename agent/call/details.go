@@ -42,7 +42,6 @@ func (s *story) transfers(v *view) []Transfer {
 			if s.stated(i) {
 				continue
 			}
-			out = append(out, s.moves(e, v)...)
 			if e.Cause != nil && e.Cause.Text == causePickedOff {
 				for _, l := range s.order {
 					if l.calling && l != v.first && s.picked(l) && s.spoke(v, l) {
@@ -60,6 +59,7 @@ func (s *story) transfers(v *view) []Transfer {
 			}
 		}
 	}
+	out = append(out, s.moves(v)...)
 	out = append(out, s.handedOver(v)...)
 	slices.SortStableFunc(out, func(a, b Transfer) int { return int(a.At - b.At) })
 	for i := range out {
@@ -120,29 +120,61 @@ func (s *story) spoke(v *view, l *leg) bool {
 }
 
 // moves are the transfers that a program or the operator made, by what the
-// channel's own history says (FreeSWITCH's transfer_history). An entry is also
-// written by menus and the dialplan, before any talk: it is a transfer only if
-// a talk ended in its second, and nobody's phone asked for it.
-func (s *story) moves(e *Event, v *view) (out []Transfer) {
-	if e.History == nil || v.answer == 0 {
+// channels' own history says (FreeSWITCH's transfer_history). An entry is also
+// written by menus and the dialplan: it is a transfer only if it ended a talk,
+// and nobody's phone asked for it. Its own stamp is of no use for that: whole
+// seconds, and a talk begins and ends within one. But a channel states its
+// history whenever it is joined or parted: what is there at the end of a talk
+// and was not at its beginning has ended it, and what comes only later was
+// written when the talk was over.
+func (s *story) moves(v *view) (out []Transfer) {
+	if v.answer == 0 {
 		return nil
 	}
-	for _, n := range e.History.Transfers {
-		if n.Method != "bl_xfer" {
+	stated := map[LegID]*Event{} // each leg's last fact with a history
+	known := map[string]bool{}
+	for i := range s.facts {
+		e := &s.facts[i]
+		if e.History == nil {
 			continue
 		}
-		i := slices.IndexFunc(v.talks, func(t stretch) bool {
-			return t.to >= n.At.Add(-100*time.Millisecond) && t.to < n.At.Add(1100*time.Millisecond) && t.to < v.end
-		})
-		if i < 0 || s.askedNear(v.talks[i].to) || s.parkedNear(v.talks[i].to) {
-			continue
-		}
-		x := Transfer{Type: TransferRedirect, To: text(n.Target), At: v.talks[i].to}
-		if !slices.ContainsFunc(out, func(y Transfer) bool { return y.At == x.At }) {
-			out = append(out, x)
+		before := stated[e.Leg]
+		stated[e.Leg] = e
+		for _, n := range e.History.Transfers {
+			if n.Method != "bl_xfer" || known[n.ID] {
+				continue
+			}
+			known[n.ID] = true
+			after := Moment(0)
+			switch {
+			case e.Kind == Parted:
+				after = e.At.Add(-momentary)
+			case before != nil && before.Kind == Parted:
+				continue
+			case before != nil:
+				after = before.At
+			}
+			if at := s.talkEnded(v, e.Leg, after, e.At.Add(momentary)); at != 0 && !s.askedNear(at) && !s.parkedNear(at) {
+				out = append(out, Transfer{Type: TransferRedirect, To: text(n.Target), At: at})
+			}
 		}
 	}
 	return out
+}
+
+// momentary is how far apart a PBX may stamp two sides of one thing.
+const momentary = 150 * time.Millisecond
+
+// talkEnded is when the last talk of the leg ended in the time given, though the
+// call went on; zero if none did.
+func (s *story) talkEnded(v *view, leg LegID, after, until Moment) (at Moment) {
+	own := slices.ContainsFunc(v.turns, func(t turn) bool { return t.leg == leg })
+	for _, t := range v.talks {
+		if t.to > after && t.to <= until && t.to < v.end && (own || slices.Contains(t.with, leg)) {
+			at = t.to
+		}
+	}
+	return at
 }
 
 // handedOver are the attended transfers of which nothing is said but what came

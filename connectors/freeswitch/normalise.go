@@ -245,11 +245,9 @@ func (m Message) bridged(k call.Kind) []call.Event {
 		{Kind: k, Leg: call.LegID(a), Peer: call.LegID(b), Bridge: id},
 		{Kind: k, Leg: call.LegID(b), Peer: call.LegID(a), Bridge: id},
 	}
-	if notes := m.transfers(); notes != nil {
-		for i := range facts {
-			if facts[i].Leg == m.id("Unique-ID") {
-				facts[i].History = &call.LegHistory{Transfers: notes}
-			}
+	for i := range facts {
+		if facts[i].Leg == m.id("Unique-ID") {
+			facts[i].History = &call.LegHistory{Transfers: m.transfers()} // also of none
 		}
 	}
 	return facts
