@@ -352,6 +352,7 @@ func (a *ami) act(c *conn, action headers) bool {
 			pair{"CoreCurrentCalls", strconv.Itoa(len(a.channels))}, pair{"CoreProcessedCalls", "1000"})
 	case "coreshowchannels":
 		list("Channels will follow", "CoreShowChannelsComplete", each(a.channels, a.showChannel))
+		a.server.surveyed()
 	case "status":
 		list("Channel status will follow", "StatusComplete", each(a.channels, a.showStatus))
 	case "bridgelist":
@@ -409,7 +410,7 @@ func (a *ami) login(c *conn, s *amiSession, action headers, answer func(string, 
 	}
 	s.user = true
 	s.setMask(action["events"])
-	if o.CoalesceLogin && s.subscribed {
+	if o.CoalesceLogin && s.subscribed && a.server.paceFrom.IsZero() {
 		c.held = []byte{} // until the first event
 	}
 	answer("Success", pair{"Message", "Authentication accepted"})

@@ -444,6 +444,9 @@ func (f *esl) act(c *conn, line string) bool {
 		}
 	case "api":
 		c.send(frame("api/response", []byte(f.api(rest))))
+		if strings.HasPrefix(strings.ToLower(rest), "show channels") {
+			f.server.surveyed()
+		}
 	default:
 		c.send(reply("-ERR command not found"))
 	}

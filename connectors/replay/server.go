@@ -20,8 +20,9 @@ type Options struct {
 	// Speed is how many times faster than recorded it goes, the PBX's own clock
 	// included; 0 is 1.
 	Speed float64
-	// Unpaced plays without waiting at all, and after a break goes on when
-	// somebody has subscribed again: nothing depends on the clock.
+	// Unpaced plays without waiting at all: nothing depends on the clock. It
+	// begins, and after a break goes on, when somebody has subscribed and
+	// somebody has asked for the channels that are up.
 	Unpaced bool
 	// Lead is the pause between the first subscription and the first event.
 	Lead time.Duration
@@ -33,7 +34,8 @@ type Options struct {
 	WithCDR bool
 	// Chop, if not zero, writes in pieces of 1 to Chop bytes.
 	Chop int
-	// CoalesceLogin sends the login's response and the first event in one piece.
+	// CoalesceLogin sends the first login's response and the first event in one
+	// piece.
 	CoalesceLogin bool
 	// Cuts are breaks besides the recorded ones.
 	Cuts []Cut
@@ -60,6 +62,8 @@ type Server struct {
 	conns    map[*conn]bool
 	accepted uint64
 	closed   bool
+	heard    bool          // somebody has subscribed,
+	asked    bool          // and asked for the channels, since the last break
 	zero     time.Time     // the PBX's clock at the programme's beginning
 	paceFrom time.Time     // when the programme began; the zero time: not yet
 	position time.Duration // of the last message
@@ -130,7 +134,7 @@ func Listen(kind string, programme Programme, o Options) (*Server, error) {
 // Addr is where the PBX listens; it stays the same through breaks.
 func (s *Server) Addr() string { return s.address }
 
-// Started is closed when the first client has subscribed.
+// Started is closed when the programme begins.
 func (s *Server) Started() <-chan struct{} { return s.started }
 
 // Done is closed when the programme has ended; the PBX stays until Run ends.
@@ -195,8 +199,23 @@ func (s *Server) accept(l net.Listener) {
 	}
 }
 
-// subscribed starts the timeline, or lets it go on after a break.
+// subscribed and surveyed start the timeline, or let it go on after a break.
 func (s *Server) subscribed() {
+	s.heard = true
+	s.ready()
+}
+
+func (s *Server) surveyed() {
+	s.asked = true
+	s.ready()
+}
+
+func (s *Server) ready() {
+	// A login that comes in one piece with the first event leaves no time to ask.
+	inTime := s.asked || s.options.CoalesceLogin && s.paceFrom.IsZero()
+	if !s.heard || s.options.Unpaced && !inTime {
+		return
+	}
 	s.startOnce.Do(func() { close(s.started) })
 	select {
 	case s.back <- struct{}{}:
@@ -384,10 +403,13 @@ func (s *Server) mend(ctx context.Context, at time.Duration) error {
 		return err
 	}
 	s.downUntil = 0
-	select { // whoever subscribed before the break
+	select { // what was before the break
 	case <-s.back:
 	default:
 	}
+	s.mu.Lock()
+	s.heard, s.asked = false, false
+	s.mu.Unlock()
 	if err := s.listenAgain(ctx); err != nil {
 		return err
 	}
