@@ -661,4 +661,3 @@ func TestRun_HundredSessionsLeaveNothing(t *testing.T) {
 	})
 	goleak.VerifyNone(t, before)
 }
-

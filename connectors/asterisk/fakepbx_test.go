@@ -47,7 +47,9 @@ func serveOn(t *testing.T, l net.Listener, script func(p *peer)) {
 			open[conn] = true
 			mu.Unlock()
 			wg.Go(func() {
-				script(&peer{conn: conn, in: bufio.NewScanner(conn), n: n})
+				p := newPeer(conn)
+				p.n = n
+				script(p)
 				conn.Close()
 				mu.Lock()
 				delete(open, conn)
@@ -81,6 +83,8 @@ type peer struct {
 
 	asked []map[string]string
 }
+
+func newPeer(conn net.Conn) *peer { return &peer{conn: conn, in: bufio.NewScanner(conn)} }
 
 // say writes lines; LF becomes CR LF.
 func (p *peer) say(format string, args ...any) {
