@@ -59,6 +59,7 @@ type held struct {
 	id      string
 	facts   []Event
 	live    map[LegID]bool // its legs; false once ended
+	links   []string       // linked ids under which a leg finds it
 	up      int            // how many of them live
 	rev     uint64
 	said    [sha256.Size]byte // what was last published
@@ -223,6 +224,7 @@ func (t *Tracker) callOf(e Event) *held {
 	t.adopt(c, leg)
 	if link != "" && t.links[link] == nil {
 		t.links[link] = c
+		c.links = append(c.links, link)
 	}
 	return c
 }
@@ -271,17 +273,12 @@ func (t *Tracker) merge(a, b *held) *held {
 		if up {
 			a.up++
 		}
-	}
-	for leg := range b.live {
 		t.legs[leg] = a
 	}
-	for _, e := range b.facts {
-		for _, link := range []string{e.Link, e.PeerLink} {
-			if t.links[link] == b {
-				t.links[link] = a
-			}
-		}
+	for _, link := range b.links {
+		t.links[link] = a
 	}
+	a.links = append(a.links, b.links...)
 	if b.rev > 0 {
 		t.out = append(t.out, Change{Op: CallDeleted, ID: b.id, Into: a.id})
 	}
@@ -466,12 +463,9 @@ func (t *Tracker) forget(now Moment) {
 		drop := make([]uint64, len(c.facts))
 		for i, e := range c.facts {
 			drop[i] = e.N
-			if e.Link != "" && t.links[e.Link] == c {
-				delete(t.links, e.Link)
-			}
-			if e.PeerLink != "" && t.links[e.PeerLink] == c {
-				delete(t.links, e.PeerLink)
-			}
+		}
+		for _, link := range c.links {
+			delete(t.links, link)
 		}
 		t.out = append(t.out, Change{Op: FactsDropped, ID: c.id, Facts: drop})
 	}
