@@ -66,8 +66,9 @@ type Agent struct {
 	local     net.Listener // nil: agent.socket is ""
 	startedAt call.Moment
 
-	events chan fact  // links → ingest; closed when the links have ended
-	groups chan group // ingest → commit; closed when ingest has ended
+	events chan fact     // links → ingest
+	noMore chan struct{} // closed when no link may put anything into events any more
+	groups chan group    // ingest → commit; closed when ingest has ended
 	asks   chan func()
 	idle   chan struct{} // closed when ingest has ended: nobody answers asks any more
 
@@ -83,7 +84,9 @@ const (
 	eventsWaiting = 1024
 	groupMost     = 8192 // changes in a group; then ingest waits for the commit
 	factsWait     = 30 * time.Millisecond
-	endWithin     = 12 * time.Second
+
+	linksEndWithin = 5 * time.Second
+	endWithin      = 12 * time.Second // all of it
 )
 
 // New opens the journal and the listeners, so that everything that can be wrong
@@ -101,7 +104,7 @@ func New(o Options) (_ *Agent, err error) {
 	a := &Agent{
 		o: o, log: o.Logger, now: o.Now,
 		events: make(chan fact, eventsWaiting), groups: make(chan group), asks: make(chan func()), idle: make(chan struct{}),
-		ending: make(chan struct{}),
+		noMore: make(chan struct{}), ending: make(chan struct{}),
 	}
 	a.startedAt = call.MomentOf(a.now())
 	a.heartbeat.Store(a.now().UnixNano())
@@ -203,7 +206,8 @@ func (a *Agent) Run(ctx context.Context) error {
 		return done
 	}
 
-	committed := stage(func() { a.commit(cancel) })
+	var lost error // read when committed is closed
+	committed := stage(func() { lost = a.commit(cancel) })
 	ingested := stage(a.ingest)
 	servers := a.serve(cancel)
 	var links sync.WaitGroup
@@ -225,35 +229,37 @@ func (a *Agent) Run(ctx context.Context) error {
 	}
 	a.log.Info("calljournal ends: links first")
 	close(a.ending)
-	deadline, stop := context.WithTimeout(context.Background(), endWithin)
-	defer stop()
-	undone := func(what string, done <-chan struct{}) bool {
+	deadline := time.After(endWithin)
+	in := func(limit <-chan time.Time, what string, done <-chan struct{}) bool {
 		select {
 		case <-done:
-			return false
-		case <-deadline.Done():
-			a.log.Error("did not end in time", "what", what)
 			return true
+		case <-limit:
+			a.log.Error("did not end in time", "what", what)
+			return false
 		}
 	}
-	stuck := undone("links", stage(links.Wait))
-	if !stuck {
-		close(a.events)
-		stuck = undone("ingest", ingested) || undone("commit", committed)
-	}
+	ended := in(time.After(linksEndWithin), "links", stage(links.Wait))
+	close(a.noMore) // what a link says after this is lost to a gap
+	written := in(deadline, "ingest", ingested) && in(deadline, "commit", committed)
 	a.server.End()
 	for _, s := range servers {
-		if err := s.Shutdown(deadline); err != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		if err := s.Shutdown(ctx); err != nil {
 			_ = s.Close()
 		}
+		cancel()
 	}
-	if stuck {
+	if !written {
 		// The store may be in use: leave it to the end of the process.
-		return errors.Join(cause, errors.New("not everything ended in time; what was not committed will show as a gap"))
+		return errors.Join(cause, errors.New("not everything was written in time; the next run begins with a gap"))
 	}
-	err := a.close()
-	a.log.Info("calljournal ended", "err", errors.Join(cause, err))
-	return errors.Join(cause, err)
+	err := errors.Join(cause, lost, a.close())
+	if !ended {
+		err = errors.Join(err, errors.New("a link did not end in time"))
+	}
+	a.log.Info("calljournal ended", "err", err)
+	return err
 }
 
 // serve starts a server on each listener; a listener that fails ends the run.

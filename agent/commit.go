@@ -40,21 +40,20 @@ const (
 	commitRetryMost  = 5 * time.Second // room that came back is used within this
 )
 
-// commit is the only goroutine that writes the journal. It calls fail when no
-// later try can succeed, and takes groups to the end all the same, because
-// ingest must be able to end.
-func (a *Agent) commit(fail context.CancelCauseFunc) {
-	failed := false
+// commit is the only goroutine that writes the journal. When no later try can
+// succeed it calls fail, and takes groups to the end all the same, because
+// ingest must be able to end. It gives the reason why something was not written.
+func (a *Agent) commit(fail context.CancelCauseFunc) (lost error) {
 	for g := range a.groups {
-		if failed {
+		if lost != nil {
 			continue
 		}
-		if err := a.commitGroup(g); err != nil {
-			a.log.Error("changes were not committed; the next run begins with a gap", "changes", g.changes, "err", err)
-			failed = true
-			fail(err)
+		if lost = a.commitGroup(g); lost != nil {
+			a.log.Error("changes were not committed; the next run begins with a gap", "changes", g.changes, "err", lost)
+			fail(lost)
 		}
 	}
+	return lost
 }
 
 // commitGroup tries until it succeeds. The group stays as it is between tries:

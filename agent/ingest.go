@@ -63,13 +63,12 @@ func (a *Agent) ingest() {
 		}
 		before := g.changes
 		select {
-		case f, ok := <-in:
-			if !ok {
-				a.finish(g)
-				return
-			}
+		case f := <-in:
 			a.take(&g, f)
 			a.takeWaiting(&g)
+		case <-a.noMore:
+			a.finish(g)
+			return
 		case out <- g:
 			g, before = newGroup(), 0
 		case <-late.C:
@@ -86,21 +85,20 @@ func (a *Agent) ingest() {
 }
 
 // takeWaiting takes what is there already, without asking the scheduler each time.
-func (a *Agent) takeWaiting(g *group) {
+// It says whether there may be more.
+func (a *Agent) takeWaiting(g *group) bool {
 	for range burst {
 		if g.changes >= groupMost {
-			return
+			break
 		}
 		select {
-		case f, ok := <-a.events:
-			if !ok {
-				return // ingest sees it too
-			}
+		case f := <-a.events:
 			a.take(g, f)
 		default:
-			return
+			return false
 		}
 	}
+	return true
 }
 
 // tick lets time pass for the trackers. Not for one whose facts are still on
@@ -219,9 +217,15 @@ func (a *Agent) note(g *group, l *link, e *call.Event, c call.Change) {
 	g.changes++
 }
 
-// finish hands over the last group. What the links saw last goes with it, so
-// that the next run knows where its gap begins.
+// finish takes in what the links left and hands over the last group. What the
+// links saw last goes with it, so that the next run knows where its gap begins.
 func (a *Agent) finish(g group) {
+	for a.takeWaiting(&g) {
+		if g.changes >= groupMost {
+			a.groups <- g
+			g = newGroup()
+		}
+	}
 	for _, l := range a.links {
 		if l.now.Up {
 			l.now.Seen = max(l.now.Seen, l.conn.Stats().LastByteAt)

@@ -129,7 +129,7 @@ func (a *Agent) supervise(ctx context.Context, l *link) {
 				return // the next run says that this one ended: the same way as after a kill
 			}
 			last = call.Event{Kind: e.Kind, Seq: e.Seq, Seen: e.Seen}
-			a.events <- fact{l, e}
+			a.emit(l, e)
 		})
 		if ctx.Err() != nil {
 			return
@@ -140,13 +140,13 @@ func (a *Agent) supervise(ctx context.Context, l *link) {
 		if !upSince.IsZero() {
 			if last.Kind != call.LinkDown { // a connector may say so itself
 				at := max(l.conn.Stats().LastByteAt, last.Seen)
-				a.events <- fact{l, call.Event{Kind: call.LinkDown, Session: session, Seq: last.Seq + 1, At: at, Seen: at, Data: reason(err)}}
+				a.emit(l, call.Event{Kind: call.LinkDown, Session: session, Seq: last.Seq + 1, At: at, Seen: at, Data: reason(err)})
 			}
 			if a.now().Sub(upSince) >= steady {
 				lost.Reset()
+				lostAt = a.now()
 			}
 			refused.Reset()
-			lostAt = a.now()
 		}
 		wait := lost.NextBackOff()
 		if a.now().Sub(lostAt) < eager {
@@ -163,6 +163,14 @@ func (a *Agent) supervise(ctx context.Context, l *link) {
 			timer.Stop()
 			return
 		}
+	}
+}
+
+// emit waits while ingest is behind, but not for one that has ended.
+func (a *Agent) emit(l *link, e call.Event) {
+	select {
+	case a.events <- fact{l, e}:
+	case <-a.noMore:
 	}
 }
 
