@@ -222,15 +222,16 @@ func recoverDamage(err *error) {
 }
 
 // prepare makes the buckets of a new journal and looks at the version of an old
-// one.
+// one. It writes only if it must, so that a start needs no room.
 func (d *DB) prepare() error {
-	return d.change(func(tx *bolt.Tx) error {
+	write := d.create
+	err := d.view(func(tx *bolt.Tx) error {
 		meta := tx.Bucket(metaBucket)
 		if meta == nil {
 			if k, _ := tx.Cursor().First(); k != nil {
 				return fmt.Errorf("%w: it is no journal", ErrDamaged)
 			}
-			return d.create(tx)
+			return nil
 		}
 		schema, err := d.codec.decodeSchema(meta.Get(keySchema))
 		if err != nil {
@@ -244,16 +245,25 @@ func (d *DB) prepare() error {
 				return fmt.Errorf("%w: bucket %s is missing", ErrDamaged, name)
 			}
 		}
-		if string(meta.Get(keyOrigin)) == string(originHere) {
-			return nil
+		if write = d.takeOver; string(meta.Get(keyOrigin)) == string(originHere) {
+			write = nil
 		}
-		// A copy. The original goes on giving out the numbers after our head, so
-		// ours must not be taken for them.
-		if err := meta.Put(keyJournal, seal(kindJournal, keyJournal, []byte(newJournalID()))); err != nil {
-			return err
-		}
-		return meta.Put(keyOrigin, originHere)
+		return nil
 	})
+	if err != nil || write == nil {
+		return err
+	}
+	return d.change(write)
+}
+
+// takeOver makes a journal of its own out of a copy. The original goes on giving
+// out the numbers after our head, so ours must not be taken for them.
+func (d *DB) takeOver(tx *bolt.Tx) error {
+	meta := tx.Bucket(metaBucket)
+	return errors.Join(
+		meta.Put(keyJournal, seal(kindJournal, keyJournal, []byte(newJournalID()))),
+		meta.Put(keyOrigin, originHere),
+	)
 }
 
 func (d *DB) create(tx *bolt.Tx) error {
