@@ -105,6 +105,14 @@ func (d *Directory) key(number string) string {
 	}, number)
 }
 
+// Key is a number as people write it in the form of OutsideNumber.
+func (d *Directory) Key(number string) string {
+	if e := d.E164(number); e != nil {
+		return *e
+	}
+	return plainNumber(number)
+}
+
 // maxNumber is longer than any number that can be dialled: 15 digits with a
 // prefix and the usual punctuation.
 const maxNumber = 32
