@@ -113,3 +113,6 @@ func refusal(resp *http.Response, answer io.Reader) error {
 	}
 	return errors.New(text)
 }
+
+// Close gives up connections that are kept for the next question.
+func (c *Client) Close() { c.http.CloseIdleConnections() }

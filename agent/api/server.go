@@ -194,7 +194,7 @@ func (s *Server) outer(h http.HandlerFunc) http.Handler {
 				problem(w, http.StatusInternalServerError, "the request failed; the log has the reason")
 			}
 		}()
-		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+		r.Body = http.MaxBytesReader(w, r.Body, 2*maxBody) // where an operation has no limit of its own
 		rc := http.NewResponseController(w)
 		if r.Method == http.MethodGet {
 			// A read deadline that passes while an answer waits would end the wait.

@@ -86,6 +86,7 @@ func (s *Server) feedRoutes(api huma.API) {
 		Description:   "Retention keeps what a consumer has not.",
 		Security:      []map[string][]string{{"token": {ScopeSync}}},
 		DefaultStatus: http.StatusNoContent,
+		MaxBodyBytes:  maxBody,
 	}, s.setConsumer)
 }
 
