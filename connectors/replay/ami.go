@@ -59,7 +59,7 @@ type amiSession struct {
 	mask       []string // empty: every class
 }
 
-func newAMI(s *Server) *ami { return &ami{server: s, bootedAt: time.Now().Add(-time.Hour)} }
+func newAMI(s *Server) *ami { return &ami{server: s, bootedAt: s.clock().Add(-time.Hour)} }
 
 // pair is one header to be written.
 type pair struct{ name, value string }
@@ -115,7 +115,7 @@ func (a *ami) begin(t *playing, part int) {
 			dialled[h["Uniqueid"]] = h["DNID"]
 		case "FullyBooted":
 			if up, err := strconv.Atoi(h["Uptime"]); err == nil {
-				a.bootedAt = time.Now().Add(-time.Duration(up) * time.Second)
+				a.bootedAt = a.server.clock().Add(-time.Duration(up) * time.Second)
 			}
 		}
 	}
@@ -343,7 +343,7 @@ func (a *ami) act(c *conn, action headers) bool {
 	}
 	switch name {
 	case "ping":
-		answer("Success", pair{"Ping", "Pong"}, pair{"Timestamp", stampNow()})
+		answer("Success", pair{"Ping", "Pong"}, pair{"Timestamp", amiStamp(a.server.clock())})
 	case "coresettings":
 		answer("Success", pair{"AMIversion", "11.0.0"}, pair{"AsteriskVersion", "22.10.1"}, pair{"SystemName", ""})
 	case "corestatus":
@@ -392,8 +392,8 @@ func each[T any](list []T, show func(T) []pair) [][]pair {
 	return out
 }
 
-func stampNow() string {
-	us := time.Now().UnixMicro()
+func amiStamp(t time.Time) string {
+	us := t.UnixMicro()
 	return fmt.Sprintf("%d.%06d", us/1e6, us%1e6)
 }
 
@@ -415,7 +415,7 @@ func (a *ami) login(c *conn, s *amiSession, action headers, answer func(string, 
 	}
 	answer("Success", pair{"Message", "Authentication accepted"})
 	if s.subscribed {
-		up := strconv.Itoa(int(time.Since(a.bootedAt) / time.Second))
+		up := strconv.Itoa(int(a.server.clock().Sub(a.bootedAt) / time.Second))
 		c.send(block(pair{"Event", "FullyBooted"}, pair{"Privilege", "system,all"}, pair{"Uptime", up}, pair{"LastReload", up}, pair{"Status", "Fully Booted"}))
 		a.server.subscribed()
 	}

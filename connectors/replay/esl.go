@@ -61,7 +61,7 @@ type eslSession struct {
 }
 
 func newESL(s *Server) *esl {
-	return &esl{server: s, bootedAt: time.Now().Add(-time.Hour), bridged: map[string]string{}}
+	return &esl{server: s, bootedAt: s.clock().Add(-time.Hour), bridged: map[string]string{}}
 }
 
 // parseFrame gives the headers of a frame by their names in lower case.
@@ -500,7 +500,7 @@ func (f *esl) api(line string) string {
 	arg = strings.TrimSpace(arg)
 	switch command {
 	case "status":
-		up := time.Since(f.bootedAt)
+		up := f.server.clock().Sub(f.bootedAt)
 		return fmt.Sprintf("UP 0 years, 0 days, %d hours, %d minutes, %d seconds, 0 milliseconds, 0 microseconds\n"+
 			"FreeSWITCH (Version 1.10.12-release  64bit) is ready\n243 session(s) since startup\n%d session(s) - peak 28, last 5min 8 \n"+
 			"0 session(s) per Sec out of max 300, peak 11, last 5min 2 \n3000 session(s) max\nmin idle cpu 0.00/91.70\n",

@@ -231,6 +231,14 @@ func (s *Server) now() time.Duration {
 	return max(s.position, time.Duration(float64(time.Since(s.paceFrom))*s.options.Speed))
 }
 
+// clock is the PBX's own.
+func (s *Server) clock() time.Time {
+	if s.paceFrom.IsZero() {
+		return time.Now()
+	}
+	return s.zero.Add(s.now())
+}
+
 func (s *Server) sleepUntil(ctx context.Context, at time.Duration) error {
 	if s.options.Unpaced {
 		return ctx.Err()
@@ -290,6 +298,7 @@ func (s *Server) timeline(ctx context.Context) error {
 			}
 			cuts = cuts[1:]
 		}
+		s.turn(t)
 		if err := s.mend(ctx, t.at()); err != nil {
 			return err
 		}
@@ -358,17 +367,23 @@ func earliest(on []*playing) *playing {
 	return slices.MinFunc(on, func(a, b *playing) int { return cmp.Compare(a.at(), b.at()) })
 }
 
+// turn begins the next part, if the track has come to one: while nobody is
+// connected, so that who asks then is told what the recorder was told.
+func (s *Server) turn(t *playing) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if part := t.said[t.i].Part; part != t.part {
+		t.part = part
+		s.pbx.begin(t, part)
+	}
+}
+
 // step plays one message.
 func (s *Server) step(t *playing) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	m := t.said[t.i]
-	if m.Part != t.part {
-		t.part = m.Part
-		s.pbx.begin(t, t.part)
-	}
 	s.position = t.at()
-	s.pbx.play(t, m)
+	s.pbx.play(t, t.said[t.i])
 	t.i++
 }
 
