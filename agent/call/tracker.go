@@ -240,7 +240,7 @@ var provesLife = map[Kind]bool{
 // tied are the legs which the fact says to belong to one call.
 func tied(e Event) []LegID {
 	switch e.Kind {
-	case Dialled, DialEnded, LegPaired, PickedUp, Unparked, QueueMember, QueueOffered:
+	case Dialled, DialEnded, LegPaired, PickedUp, Unparked, QueueMember, QueueOffered, Parted:
 		if e.Peer != "" {
 			return []LegID{e.Peer}
 		}

@@ -111,7 +111,7 @@ func (v *survey) ask(line *wire.Line) error {
 		if gone {
 			continue
 		}
-		if m != nil {
+		if m.channelTime("Created") != 0 {
 			v.dumps[r.UUID] = m
 		}
 		v.rows = append(v.rows, r)
@@ -262,33 +262,40 @@ func (r row) message() Message {
 // answered reads FreeSWITCH's callstate.
 func (r row) answered() bool { return r.State == "ACTIVE" || r.State == "HELD" || r.State == "UNHELD" }
 
-// bridges finds who talks with whom: two channels that name each other, or, as
-// far as only the list is to be had, an answered one that names another.
+// bridges finds who talks with whom: a channel that was bridged names the other
+// (bridge_uuid), and that one names it, or nobody who is up. Where only the list
+// is to be had, an answered channel names another's call.
 func (v *survey) bridges() map[string]string {
 	bridges := make(map[string]string)
 	rows := make(map[string]row, len(v.rows))
 	for _, r := range v.rows {
 		rows[r.UUID] = r
 	}
-	for _, r := range v.rows {
-		m, other := v.dumps[r.UUID], r.Call
-		if m != nil {
-			if other = m.variable("bridge_uuid"); m.channelTime("Bridged") == 0 {
-				continue
+	// names is whom a channel says to be bridged with, if that one is up.
+	names := func(r row) string {
+		other := r.Call
+		if m := v.dumps[r.UUID]; m != nil {
+			if m.channelTime("Bridged") == 0 {
+				return ""
 			}
+			other = m.variable("bridge_uuid")
+		} else if !r.answered() || !rows[other].answered() {
+			return ""
 		}
 		if _, up := rows[other]; !up || other == r.UUID {
+			return ""
+		}
+		return other
+	}
+	for _, r := range v.rows {
+		other := names(r)
+		if other == "" {
 			continue
 		}
-		if m2 := v.dumps[other]; m2 != nil && m != nil {
-			if m2.variable("bridge_uuid") != r.UUID {
-				continue
-			}
-		} else if !r.answered() || !rows[other].answered() {
-			continue
+		if back := names(rows[other]); back == r.UUID || back == "" {
+			id := bridgeID(r.UUID, other)
+			bridges[r.UUID], bridges[other] = id, id
 		}
-		id := bridgeID(r.UUID, other)
-		bridges[r.UUID], bridges[other] = id, id
 	}
 	return bridges
 }
