@@ -127,7 +127,7 @@ func (d *demo) run(ctx context.Context) error {
 	if err != nil && !errors.Is(err, errEnough) {
 		return err
 	}
-	_, err = fmt.Fprintf(d.sh.screen(), "\n%d calls. The journal of the demo is removed; nothing is left behind.\n", len(d.shown))
+	_, err = fmt.Fprintf(d.sh.screen(), "\nCalls shown: %d. The demo's journal is removed; nothing is left behind.\n", len(d.shown))
 	return err
 }
 

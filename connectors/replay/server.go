@@ -417,14 +417,15 @@ func (s *Server) mend(ctx context.Context, at time.Duration) error {
 	if err := s.sleepUntil(ctx, s.downUntil); err != nil {
 		return err
 	}
-	s.downUntil = 0
 	select { // what was before the break
 	case <-s.back:
 	default:
 	}
 	s.mu.Lock()
 	s.heard, s.asked = false, false
+	s.position = max(s.position, s.downUntil)
 	s.mu.Unlock()
+	s.downUntil = 0
 	if err := s.listenAgain(ctx); err != nil {
 		return err
 	}
