@@ -33,9 +33,9 @@ type Place struct {
 
 // Incoming is what is new about one call.
 type Incoming struct {
-	ID      string
-	Record  *call.Record // nil: the call is no more
-	Tags    []string     // what people set; nil leaves what they had set
+	ID     string
+	Record *call.Record // nil: the call is no more
+	Tags   []string     // what people set; nil leaves what they had set
 }
 
 // Settled is one call that changed: what it was and what it is now. Was is nil
@@ -268,11 +268,10 @@ func (s *settling) stretches(history string, x *edit) ([]stretch, error) {
 			}
 		}
 		p.on = p.to.Add(back)
-		if n := len(parts); n > 0 && p.back <= parts[n-1].on {
-			last := &parts[n-1]
-			last.from, last.back = min(last.from, p.from), min(last.back, p.back)
-			last.to, last.on = max(last.to, p.to), max(last.on, p.on)
-			continue
+		for n := len(parts); n > 0 && p.back <= parts[n-1].on; n-- {
+			o := parts[n-1]
+			p = stretch{min(p.from, o.from), max(p.to, o.to), min(p.back, o.back), max(p.on, o.on)}
+			parts = parts[:n-1]
 		}
 		parts = append(parts, p)
 	}
