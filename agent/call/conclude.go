@@ -55,17 +55,11 @@ type span struct {
 
 func (s *story) view() *view {
 	v := &view{}
-	for _, l := range s.order {
-		if l.real() {
-			v.first = l
-			break
-		}
-	}
-	if v.first == nil {
+	v.originated = s.originated()
+	if v.first = s.firstParty(v.originated); v.first == nil {
 		return nil
 	}
 	v.start = s.order[0].created
-	v.originated = s.originated()
 	v.inbound = !v.originated && s.outside(v.first)
 	v.talks, v.turns = s.listen(v.first.id, s.lastMoment())
 	v.caller = s.legs[v.turns[len(v.turns)-1].leg]
@@ -73,9 +67,13 @@ func (s *story) view() *view {
 	s.ending(v)
 	v.talks = clip(v.talks, v.start, v.end)
 	for _, l := range s.order {
-		if l.real() && l != v.first && !s.consultation(l, v) {
-			v.tried = append(v.tried, l)
+		if !l.real() || l == v.first || s.consultation(l, v) {
+			continue
 		}
+		if v.originated && v.first.answered != 0 && l.created < v.first.answered {
+			continue // called for the first party as well, which another phone became
+		}
+		v.tried = append(v.tried, l)
 	}
 	if len(v.talks) > 0 {
 		v.answer = v.talks[0].from
@@ -83,6 +81,18 @@ func (s *story) view() *view {
 	}
 	v.rooms = s.rooms(v)
 	return v
+}
+
+// firstParty is the leg with which the call began. A call that the PBX itself
+// made begins with whoever answered it first, for a phone may send it on to
+// another, or several ring.
+func (s *story) firstParty(originated bool) (first *leg) {
+	for _, l := range s.order {
+		if l.real() && (first == nil || originated && l.answered != 0 && (first.answered == 0 || l.answered < first.answered)) {
+			first = l
+		}
+	}
+	return first
 }
 
 // originated: the PBX made the first leg by itself, or says that a program

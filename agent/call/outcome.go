@@ -126,13 +126,11 @@ func (s *story) direction(v *view) string {
 // whichever order the PBX called them.
 func (s *story) callbackParties(v *view) (from, to *leg) {
 	from = v.first
-	for _, l := range v.tried {
-		if to == nil || v.winner == l {
-			to = l
-		}
-	}
-	if v.winner != nil && v.winner != from {
+	switch {
+	case v.winner != nil && v.winner != from:
 		to = v.winner
+	case from.answered != 0 && len(v.tried) > 0:
+		to = v.tried[0]
 	}
 	if s.outside(from) && to != nil && !s.outside(to) {
 		from, to = to, from

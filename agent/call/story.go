@@ -151,7 +151,7 @@ func (s *story) read(e *Event) {
 		}
 		// In a list the first channel of a call is known by its linked id; what it
 		// went through before is not.
-		first := e.Kind == LegSeen && e.Link == string(e.Leg) && !e.Originated
+		first := e.Kind == LegSeen && l.unseen && e.Link == string(e.Leg) && !e.Originated
 		l.calling = l.calling || e.Peer == "" && (e.State == StateCalling || first)
 		l.madeByPBX = l.madeByPBX || e.Originated
 		if l.by == "" {
@@ -194,6 +194,9 @@ func (s *story) read(e *Event) {
 		if e.History != nil {
 			l.history = e.History
 		}
+		if l.by == "" {
+			l.by = e.Peer
+		}
 		if e.By == EndedByFarEnd {
 			earliest(&l.hungUp, e.At)
 		}
@@ -211,7 +214,7 @@ func (s *story) hungUp(l *leg, e *Event) {
 	if l.local {
 		return
 	}
-	if e.State == StateBusy || l.answered == 0 && e.Cause != nil && e.Cause.SIP >= 400 && e.Cause.SIP != 487 {
+	if e.State == StateBusy || l.answered == 0 && e.Cause != nil && e.Cause.SIP >= 300 && e.Cause.SIP != 487 {
 		l.refused = true
 		return
 	}

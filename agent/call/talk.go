@@ -26,10 +26,13 @@ type floor struct {
 	rooms   map[string][]LegID    // who is in a bridge
 	kind    map[string]BridgeKind //
 	guests  map[string][]LegID    // legs of other calls in a conference
-	holding map[LegID]LegID       // who has whom on hold: the phone, the one who waits
+	holding map[LegID]hold        // by the channel that said so
 	gone    map[LegID]bool
 	gave    map[LegID]bool // who gave the call away: no party to it any more
 }
+
+// hold is a phone that has somebody wait.
+type hold struct{ phone, waits LegID }
 
 // hears lists the real legs that hear the leg a, and whether through a
 // conference only.
@@ -76,7 +79,7 @@ func (f *floor) through(b string, a LegID, at Moment, seen map[string]bool) (wit
 // and which leg stood for him. first is the leg that he came with.
 func (s *story) listen(first LegID, end Moment) (talks []stretch, turns []turn) {
 	f := &floor{s: s, in: map[LegID][]string{}, rooms: map[string][]LegID{}, kind: map[string]BridgeKind{},
-		guests: map[string][]LegID{}, holding: map[LegID]LegID{}, gone: map[LegID]bool{}, gave: map[LegID]bool{}}
+		guests: map[string][]LegID{}, holding: map[LegID]hold{}, gone: map[LegID]bool{}, gave: map[LegID]bool{}}
 	caller := first
 	turns = []turn{{s.legs[first].created, first}}
 	var now *stretch
@@ -118,24 +121,29 @@ func (s *story) listen(first LegID, end Moment) (talks []stretch, turns []turn) 
 func (f *floor) state(caller LegID, at Moment) (with []LegID, held, conference bool) {
 	with, conference = f.hears(caller, at)
 	with = slices.DeleteFunc(with, func(l LegID) bool { return f.gave[l] })
-	if waits, ok := f.holding[caller]; ok && !slices.Contains(with, waits) && !f.gone[waits] {
-		return []LegID{waits}, true, false // he consults; who waits for him is still with him
-	}
-	for phone, waits := range f.holding {
-		if waits == caller && !slices.Contains(with, phone) && !f.gone[phone] && len(with) == 0 {
-			with = append(with, phone)
+	for _, h := range f.holding {
+		if h.phone == caller && !slices.Contains(with, h.waits) && !f.gone[h.waits] {
+			return []LegID{h.waits}, true, false // he consults; who waits for him is still with him
+		}
+		if h.waits == caller && len(with) == 0 && !f.gone[h.phone] {
+			with = []LegID{h.phone}
 		}
 	}
 	held = len(with) > 0
 	for _, l := range with {
-		if _, ok := f.holding[l]; !ok && !f.consults(l, caller, at) {
-			held = false
+		held = held && (f.holds(l) || f.consults(l, caller, at))
+	}
+	return with, held || len(with) > 0 && f.holds(caller), conference
+}
+
+// holds: the phone has somebody wait.
+func (f *floor) holds(phone LegID) bool {
+	for _, h := range f.holding {
+		if h.phone == phone {
+			return true
 		}
 	}
-	if _, ok := f.holding[caller]; ok && len(with) > 0 {
-		held = true
-	}
-	return with, held, conference
+	return false
 }
 
 // consults: the phone is in a second talk while its first one stays open
@@ -168,9 +176,7 @@ func (f *floor) apply(e *Event) {
 	case MetLeft:
 		f.guests[e.Bridge] = slices.DeleteFunc(f.guests[e.Bridge], func(l LegID) bool { return l == e.Peer })
 	case Held:
-		if with, _ := f.hears(e.Leg, e.At); len(with) > 0 {
-			f.holding[e.Leg] = with[0]
-		}
+		f.hold(e)
 	case Resumed:
 		delete(f.holding, e.Leg)
 	case Transferred:
@@ -180,11 +186,39 @@ func (f *floor) apply(e *Event) {
 		if l := f.s.legs[e.Leg]; e.Kind == LegHungUp && (l.refused || l.local) {
 			return
 		}
-		delete(f.holding, e.Leg)
+		for by, h := range f.holding {
+			if by == e.Leg || h.phone == e.Leg {
+				delete(f.holding, by)
+			}
+		}
 		f.gone[e.Leg] = true
 		for _, b := range slices.Clone(f.in[e.Leg]) {
 			f.leave(e.Leg, b)
 		}
+	}
+}
+
+// hold notes who has whom wait. Where a Local channel stands for the phone, as
+// for a member of a queue, it is the phone behind it.
+func (f *floor) hold(e *Event) {
+	phone, waits := e.Leg, LegID("")
+	seen := map[string]bool{}
+	for _, b := range f.in[e.Leg] {
+		if others := f.through(b, e.Leg, e.At, seen); len(others) > 0 {
+			waits = others[0]
+		}
+	}
+	if f.s.legs[phone].local {
+		pair := f.s.pairs[phone]
+		phone = ""
+		for _, b := range f.in[pair] {
+			if behind := f.through(b, pair, e.At, seen); len(behind) > 0 {
+				phone = behind[0]
+			}
+		}
+	}
+	if phone != "" && waits != "" {
+		f.holding[e.Leg] = hold{phone, waits}
 	}
 }
 
@@ -206,8 +240,10 @@ func (f *floor) taken(e *Event, caller LegID, last []LegID) LegID {
 	if e.Kind != Transferred || e.Transfer.Transferer != caller && e.Transfer.Second != caller {
 		return ""
 	}
-	if waits, ok := f.holding[caller]; ok {
-		return waits
+	for _, h := range f.holding {
+		if h.phone == caller {
+			return h.waits
+		}
 	}
 	for i := len(last) - 1; i >= 0; i-- {
 		if l := last[i]; l != e.Transfer.Transferer && l != e.Transfer.Second {

@@ -152,6 +152,9 @@ func (t *Tracker) take(e Event) {
 			t.adopt(c, leg)
 		}
 	}
+	if other := t.sentOn(e); other != nil {
+		c = t.merge(c, other)
+	}
 	c = t.enterRooms(c, &e)
 	t.keep(c, e)
 	switch e.Kind {
@@ -240,7 +243,7 @@ var provesLife = map[Kind]bool{
 // tied are the legs which the fact says to belong to one call.
 func tied(e Event) []LegID {
 	switch e.Kind {
-	case Dialled, DialEnded, LegPaired, PickedUp, Unparked, QueueMember, QueueOffered, Parted:
+	case Dialled, DialEnded, LegPaired, PickedUp, Unparked, QueueMember, QueueOffered, Parted, LegEnded:
 		if e.Peer != "" {
 			return []LegID{e.Peer}
 		}
@@ -248,6 +251,23 @@ func tied(e Event) []LegID {
 		x := e.Transfer
 		legs := []LegID{x.Transferer, x.Second, x.Transferee, x.Target}
 		return slices.DeleteFunc(legs, func(l LegID) bool { return l == "" })
+	}
+	return nil
+}
+
+// sentOn: a phone that the PBX itself had called sent the call on. The Local
+// channel that Asterisk made for it has no tie to anything but the number.
+func (t *Tracker) sentOn(e Event) *held {
+	if e.Kind != DialEnded || e.Leg != "" || e.Number == "" {
+		return nil
+	}
+	for _, c := range t.open() {
+		if len(c.facts) == 0 {
+			continue
+		}
+		if f := &c.facts[0]; f.Kind == LegCreated && f.Local && f.Originated && f.Dialled == e.Number && e.At.Sub(f.At).Abs() < time.Second {
+			return c
+		}
 	}
 	return nil
 }
