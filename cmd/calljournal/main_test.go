@@ -1,0 +1,271 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"calljournal/agent/config"
+	"calljournal/connectors/replay"
+	"calljournal/packaging"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"calljournal": main})
+}
+
+// The scripts in testdata/script run the real program. Besides testscript's own
+// commands they have:
+//
+//	exits N PROGRAM ARGS...   runs it; the exit code must be N
+//	expand FILE               puts environment variables into a file
+//	recording NAME FILE       writes the stream of a recording
+//	pbx NAME                  starts an Asterisk that plays a recording, at $PBX
+//	await N REGEXP PROGRAM ARGS...
+//	                          runs it until it exits with N and prints REGEXP
+//	send TERM|HUP             to what runs in the background
+//	remember NAME REGEXP      makes a variable of what the first group matches in
+//	                          the last output
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir: filepath.Join("testdata", "script"),
+		Setup: func(env *testscript.Env) error {
+			env.Setenv("PORT", strconv.Itoa(freePort()))
+			return nil
+		},
+		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
+			"exits": exits, "expand": expand, "recording": recording, "pbx": startPBX, "await": await, "remember": remember, "send": send,
+		},
+	})
+}
+
+func freePort() int {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return 0
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port
+}
+
+func exits(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exits N PROGRAM ARGS...")
+	}
+	if code := exitCode(ts, args[1:]); strconv.Itoa(code) != args[0] {
+		ts.Fatalf("exit code %d, want %s", code, args[0])
+	}
+}
+
+func exitCode(ts *testscript.TestScript, args []string) int {
+	err := ts.Exec(args[0], args[1:]...)
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		return exit.ExitCode()
+	}
+	ts.Check(err)
+	return 0
+}
+
+func expand(ts *testscript.TestScript, _ bool, args []string) {
+	for _, name := range args {
+		text := os.Expand(ts.ReadFile(name), ts.Getenv)
+		ts.Check(os.WriteFile(ts.MkAbs(name), []byte(text), 0o600))
+	}
+}
+
+func find(ts *testscript.TestScript, name string) *replay.Recording {
+	all, err := replay.OpenArchive(filepath.Join("..", "..", "connectors", "replay", "testdata", "asterisk.tar.zst"))
+	ts.Check(err)
+	for _, r := range all {
+		if r.Name == name {
+			return r
+		}
+	}
+	ts.Fatalf("there is no recording %s", name)
+	return nil
+}
+
+func recording(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) != 2 {
+		ts.Fatalf("usage: recording NAME FILE")
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[1]), find(ts, args[0]).Stream, 0o600))
+}
+
+func startPBX(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) != 1 {
+		ts.Fatalf("usage: pbx NAME")
+	}
+	s, err := replay.Listen(replay.Asterisk, replay.Once(find(ts, args[0])), replay.Options{User: "calljournal", Secret: "of-the-pbx", Unpaced: true})
+	ts.Check(err)
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- s.Run(ctx) }()
+	ts.Defer(func() {
+		cancel()
+		<-done
+	})
+	ts.Setenv("PBX", s.Addr())
+}
+
+// awaitWithin is for a machine that is busy with other tests.
+const awaitWithin = 30 * time.Second
+
+func await(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) < 3 {
+		ts.Fatalf("usage: await N REGEXP PROGRAM ARGS...")
+	}
+	want := regexp.MustCompile(args[1])
+	for deadline := time.Now().Add(awaitWithin); ; time.Sleep(50 * time.Millisecond) {
+		code := exitCode(ts, args[2:])
+		if strconv.Itoa(code) == args[0] && want.MatchString(ts.ReadFile("stdout")) {
+			return
+		}
+		if time.Now().After(deadline) {
+			ts.Fatalf("%s: exit code %d", strings.Join(args, " "), code)
+		}
+	}
+}
+
+func send(ts *testscript.TestScript, _ bool, args []string) {
+	signals := map[string]os.Signal{"TERM": syscall.SIGTERM, "HUP": syscall.SIGHUP}
+	if len(args) != 1 || signals[args[0]] == nil {
+		ts.Fatalf("usage: send TERM|HUP")
+	}
+	for _, c := range ts.BackgroundCmds() {
+		ts.Check(c.Process.Signal(signals[args[0]]))
+	}
+}
+
+func remember(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) != 2 {
+		ts.Fatalf("usage: remember NAME REGEXP")
+	}
+	m := regexp.MustCompile(args[1]).FindStringSubmatch(ts.ReadFile("stdout"))
+	if len(m) != 2 {
+		ts.Fatalf("no match for %s", args[1])
+	}
+	ts.Setenv(args[0], m[1])
+}
+
+func TestUnitText(t *testing.T) {
+	same, err := unitText(packaging.UnitProgram, packaging.UnitConfig)
+	if err != nil || same != packaging.Unit {
+		t.Errorf("the packaged paths change the unit: %v", err)
+	}
+	other, err := unitText("/opt/cj/calljournal", "/opt/cj/c.toml")
+	if err != nil || !strings.Contains(other, "\nExecStart=/opt/cj/calljournal run --config /opt/cj/c.toml\n") {
+		t.Errorf("%v:\n%s", err, other)
+	}
+	for _, bad := range []string{"/opt/a b", "/opt/a\nExecStart=/bin/sh", "/opt/%h", "/opt/{{.Path}}", `/opt/"x"`} {
+		if text, err := unitText(bad, "/etc/c.toml"); err == nil {
+			t.Errorf("%q is in the unit:\n%s", bad, text)
+		}
+	}
+}
+
+func TestCredentialsText(t *testing.T) {
+	c := &config.Config{Path: "/etc/calljournal/calljournal.toml"}
+	if text, err := credentialsText(c); err != nil || text != "" {
+		t.Errorf("no secrets: %q, %v", text, err)
+	}
+	c.PBX = []config.PBX{{SecretFile: "/etc/calljournal/ami.secret"}, {SecretFile: "/etc/calljournal/ami.secret"}}
+	c.HTTP.Token = []config.Token{{TokenFile: "central.token"}}
+	text, err := credentialsText(c)
+	want := "[Service]\nLoadCredential=ami.secret:/etc/calljournal/ami.secret\nLoadCredential=central.token:/etc/calljournal/central.token\n"
+	if err != nil || !strings.HasSuffix(text, want) {
+		t.Errorf("%q, %v", text, err)
+	}
+	c.HTTP.Token[0].TokenFile = "/etc/other/ami.secret"
+	if text, err := credentialsText(c); err == nil {
+		t.Errorf("two files of one name: %q", text)
+	}
+	c.HTTP.Token[0].TokenFile = "/etc/other/x\nExecStart=/bin/sh"
+	if text, err := credentialsText(c); err == nil {
+		t.Errorf("a line end in a path: %q", text)
+	}
+}
+
+// What comes from outside must not reach a terminal as anything but text.
+func TestPlain(t *testing.T) {
+	for in, want := range map[string]string{
+		"Анна":                    "Анна",
+		"\x1b]0;owned\a":          "·]0;owned·",
+		"a\r\nb":                  "a··b",
+		"\u202eevil":              "·evil",
+		"zero\u200bwidth":         "zero·width",
+		"bad \xff byte":           "bad · byte",
+		"<script>":                "<script>",
+		"tab\tand \u0085 newline": "tab·and · newline",
+	} {
+		if got := plain(in); got != want {
+			t.Errorf("%q: got %q, want %q", in, got, want)
+		}
+	}
+	if got := short(strings.Repeat("я", 100), 10); got != strings.Repeat("я", 9)+"…" {
+		t.Errorf("short: %q", got)
+	}
+}
+
+// Formulas from outside are disarmed, numbers in international form too.
+func TestCell(t *testing.T) {
+	for in, want := range map[string]string{
+		"Anna": "Anna", "": "", "=cmd|' /C calc'!A0": "'=cmd|' /C calc'!A0", "+79161234567": "'+79161234567", "-1": "'-1", "@x": "'@x", "\tx": "'\tx",
+	} {
+		if got := cell(in); got != want {
+			t.Errorf("%q: got %q, want %q", in, got, want)
+		}
+	}
+}
+
+func TestTable_WideAndCombining(t *testing.T) {
+	text := tableText([]string{"NAME", "N"}, [][]string{{"Анна", "1"}, {"日本", "2"}, {"e\u0301", "3"}, {"x", "4"}})
+	lines := strings.Split(text, "\n")
+	if len(lines) != 5 {
+		t.Fatalf("%q", text)
+	}
+	for i, want := range []string{"NAME  N", "Анна  1", "日本  2", "e\u0301     3", "x     4"} {
+		if got := strings.TrimSpace(stripEscapes(lines[i])); got != want {
+			t.Errorf("line %d: %q, want %q", i, got, want)
+		}
+	}
+}
+
+func stripEscapes(s string) string {
+	for {
+		a := strings.Index(s, "\x1b[")
+		if a < 0 {
+			return s
+		}
+		b := strings.IndexByte(s[a:], 'm')
+		if b < 0 {
+			return s
+		}
+		s = s[:a] + s[a+b+1:]
+	}
+}
+
+func TestTimeFlag(t *testing.T) {
+	for _, good := range []string{"2026-01-31", "2026-01-31T09:00", "2026-01-31 09:00", "2026-01-31T09:00:00Z", "2026-01-31T09:00:00.5+03:00"} {
+		if _, err := timeFlag(good); err != nil {
+			t.Errorf("%s: %v", good, err)
+		}
+	}
+	for _, bad := range []string{"", "today", "31.01.2026", "2026-02-30"} {
+		if got, err := timeFlag(bad); err == nil {
+			t.Errorf("%q is %v", bad, got)
+		}
+	}
+}
