@@ -26,13 +26,14 @@ type floor struct {
 	rooms   map[string][]LegID    // who is in a bridge
 	kind    map[string]BridgeKind //
 	guests  map[string][]LegID    // legs of other calls in a conference
-	holding map[LegID]hold        // by the channel that said so
+	holding []hold
 	gone    map[LegID]bool
 	gave    map[LegID]bool // who gave the call away: no party to it any more
 }
 
-// hold is a phone that has somebody wait.
-type hold struct{ phone, waits LegID }
+// hold is a phone that has somebody wait, and the channel that said so: another
+// one where a Local channel stands for the phone.
+type hold struct{ by, phone, waits LegID }
 
 // hears lists the real legs that hear the leg a, and whether through a
 // conference only.
@@ -79,7 +80,7 @@ func (f *floor) through(b string, a LegID, at Moment, seen map[string]bool) (wit
 // and which leg stood for him. first is the leg that he came with.
 func (s *story) listen(first LegID, end Moment) (talks []stretch, turns []turn) {
 	f := &floor{s: s, in: map[LegID][]string{}, rooms: map[string][]LegID{}, kind: map[string]BridgeKind{},
-		guests: map[string][]LegID{}, holding: map[LegID]hold{}, gone: map[LegID]bool{}, gave: map[LegID]bool{}}
+		guests: map[string][]LegID{}, gone: map[LegID]bool{}, gave: map[LegID]bool{}}
 	caller := first
 	turns = []turn{{s.legs[first].created, first}}
 	var now *stretch
@@ -131,19 +132,14 @@ func (f *floor) state(caller LegID, at Moment) (with []LegID, held, conference b
 	}
 	held = len(with) > 0
 	for _, l := range with {
-		held = held && (f.holds(l) || f.consults(l, caller, at))
+		held = held && (f.holds(l, caller) || f.holds(caller, l) || f.consults(l, caller, at))
 	}
-	return with, held || len(with) > 0 && f.holds(caller), conference
+	return with, held, conference
 }
 
-// holds: the phone has somebody wait.
-func (f *floor) holds(phone LegID) bool {
-	for _, h := range f.holding {
-		if h.phone == phone {
-			return true
-		}
-	}
-	return false
+// holds: the phone has this one wait.
+func (f *floor) holds(phone, waits LegID) bool {
+	return slices.ContainsFunc(f.holding, func(h hold) bool { return h.phone == phone && h.waits == waits })
 }
 
 // consults: the phone is in a second talk while its first one stays open
@@ -178,19 +174,15 @@ func (f *floor) apply(e *Event) {
 	case Held:
 		f.hold(e)
 	case Resumed:
-		delete(f.holding, e.Leg)
+		f.resume(e)
 	case Transferred:
-		delete(f.holding, e.Transfer.Transferer)
-		delete(f.holding, e.Transfer.Second)
+		f.letGo(e.Transfer.Transferer)
+		f.letGo(e.Transfer.Second)
 	case LegHungUp, LegEnded, LegVanished:
 		if l := f.s.legs[e.Leg]; e.Kind == LegHungUp && (l.refused || l.local) {
 			return
 		}
-		for by, h := range f.holding {
-			if by == e.Leg || h.phone == e.Leg {
-				delete(f.holding, by)
-			}
-		}
+		f.letGo(e.Leg)
 		f.gone[e.Leg] = true
 		for _, b := range slices.Clone(f.in[e.Leg]) {
 			f.leave(e.Leg, b)
@@ -217,9 +209,28 @@ func (f *floor) hold(e *Event) {
 			}
 		}
 	}
-	if phone != "" && waits != "" {
-		f.holding[e.Leg] = hold{phone, waits}
+	if h := (hold{e.Leg, phone, waits}); phone != "" && waits != "" && !slices.Contains(f.holding, h) {
+		f.holding = append(f.holding, h)
 	}
+}
+
+// resume: who waited is spoken with again. A phone that goes between two talks
+// resumes the one that it is now in; the other goes on waiting.
+func (f *floor) resume(e *Event) {
+	with, _ := f.hears(e.Leg, e.At)
+	if f.s.legs[e.Leg].local {
+		for _, b := range f.in[e.Leg] {
+			with = f.through(b, e.Leg, e.At, map[string]bool{})
+		}
+	}
+	f.holding = slices.DeleteFunc(f.holding, func(h hold) bool {
+		return h.by == e.Leg && (len(with) == 0 || slices.Contains(with, h.waits))
+	})
+}
+
+// letGo: a phone or its channel has nobody wait any more.
+func (f *floor) letGo(l LegID) {
+	f.holding = slices.DeleteFunc(f.holding, func(h hold) bool { return h.by == l || h.phone == l })
 }
 
 func (f *floor) leave(l LegID, bridge string) {
