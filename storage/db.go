@@ -420,18 +420,17 @@ func (d *DB) change(fn func(tx *bolt.Tx) error) (err error) {
 // pages, syncs, writes the meta page, syncs. Only if the meta page is there can
 // the commit have happened; then everything else is on the disk for certain.
 func (d *DB) commitFailed(number int, cause error) error {
-	if isFull(cause) {
-		return fmt.Errorf("%w: %w", ErrFull, cause)
-	}
 	d.unsettled = number
 	landed, err := d.settle()
 	switch {
 	case err != nil:
 		return fmt.Errorf("%w: %w", err, cause)
-	case !landed:
-		return cause
+	case landed:
+		return nil
+	case isFull(cause):
+		return fmt.Errorf("%w: %w", ErrFull, cause)
 	}
-	return nil
+	return cause
 }
 
 // settle makes the transaction certain that the disk did not confirm: its meta
