@@ -65,7 +65,9 @@ func newRig(t testing.TB) *rig {
 	r := &rig{db: db}
 	r.server = api.New(api.Options{
 		Agent: "office", Version: "test", Store: db,
-		Status:  func(context.Context) (api.Status, error) { return api.Status{Agent: "office", State: api.StateWell}, nil },
+		Status: func(context.Context) (api.Status, error) {
+			return api.Status{Agent: "office", State: api.StateWell}, nil
+		},
 		Live:    func(context.Context) ([]call.Record, error) { return []call.Record{*record(7)}, nil },
 		Healthy: func() error { return nil }, Ready: func() error { return errors.New("the disk is full") },
 		Logger: slog.New(slog.NewTextHandler(io.Discard, nil)), Now: time.Now,

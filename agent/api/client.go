@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"calljournal/agent/call"
+	"calljournal/storage"
 
 	"github.com/danielgtaylor/huma/v2"
 )
@@ -31,10 +32,12 @@ type Client struct {
 	http   *http.Client
 }
 
+// askTime is how long an answer may take, but for those about the whole file.
+const askTime = 30 * time.Second
+
 // NewClient makes a Client; nothing is opened yet.
 func NewClient(socket string) *Client {
 	return &Client{socket, &http.Client{
-		Timeout: 30 * time.Second,
 		Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			var d net.Dialer
 			return d.DialContext(ctx, "unix", socket)
@@ -62,28 +65,64 @@ func (c *Client) Why(ctx context.Context, id string) (e Explained, err error) {
 	return e, c.get(ctx, "/v1/calls/"+url.PathEscape(id)+"/why", nil, &e)
 }
 
+// Backup copies the journal as it is now to w. An error means that what w got is
+// no journal.
+func (c *Client) Backup(ctx context.Context, w io.Writer) (int64, error) {
+	answer, err := c.open(ctx, "/v1/backup", nil)
+	if err != nil {
+		return 0, err
+	}
+	defer answer.Close()
+	n, err := io.Copy(w, answer)
+	if err != nil {
+		return n, fmt.Errorf("copy the journal: %w", err)
+	}
+	return n, nil
+}
+
+// Check has the daemon read its whole journal.
+func (c *Client) Check(ctx context.Context) (r storage.Report, err error) {
+	return r, c.getSlow(ctx, "/v1/check", nil, &r)
+}
+
 // maxAnswer keeps a stranger at the socket from filling our memory.
 const maxAnswer = 256 << 20
 
 func (c *Client) get(ctx context.Context, path string, query url.Values, into any) error {
+	ctx, cancel := context.WithTimeout(ctx, askTime)
+	defer cancel()
+	return c.getSlow(ctx, path, query, into)
+}
+
+// getSlow is get without a limit but ctx.
+func (c *Client) getSlow(ctx context.Context, path string, query url.Values, into any) error {
+	answer, err := c.open(ctx, path, query)
+	if err != nil {
+		return err
+	}
+	defer answer.Close()
+	if err := json.NewDecoder(io.LimitReader(answer, maxAnswer)).Decode(into); err != nil {
+		return fmt.Errorf("read the daemon's answer: %w", err)
+	}
+	return nil
+}
+
+// open asks and gives the body of a good answer.
+func (c *Client) open(ctx context.Context, path string, query url.Values) (io.ReadCloser, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://calljournal"+path, nil)
 	if err != nil {
-		return fmt.Errorf("ask the daemon: %w", err)
+		return nil, fmt.Errorf("ask the daemon: %w", err)
 	}
 	req.URL.RawQuery = query.Encode()
 	resp, err := c.http.Do(req)
 	if err != nil {
-		return c.unreachable(err)
+		return nil, c.unreachable(err)
 	}
-	defer resp.Body.Close()
-	answer := io.LimitReader(resp.Body, maxAnswer)
 	if resp.StatusCode >= http.StatusBadRequest {
-		return refusal(resp, answer)
+		defer resp.Body.Close()
+		return nil, refusal(resp, io.LimitReader(resp.Body, maxAnswer))
 	}
-	if err := json.NewDecoder(answer).Decode(into); err != nil {
-		return fmt.Errorf("read the daemon's answer: %w", err)
-	}
-	return nil
+	return resp.Body, nil
 }
 
 // unreachable tells an absent daemon from one that we may not ask.

@@ -8,6 +8,8 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime/debug"
+	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -109,6 +111,7 @@ func (s *Server) routes() {
 	s.feedRoutes(api)
 	s.callRoutes(api)
 	s.stateRoutes(api)
+	s.journalRoutes()
 
 	yaml := openAPI(api)
 	s.raw("GET /openapi.yaml", nil, func(w http.ResponseWriter, _ *http.Request) {
@@ -136,7 +139,11 @@ func (s *Server) raw(pattern string, scopes []string, h http.HandlerFunc) {
 }
 
 func tooSmall(t Token, scopes []string) string {
-	return fmt.Sprintf("token %q has the scope %s; this needs %s or admin", t.Name, t.Scope, scopes[0])
+	needed := slices.Clone(scopes)
+	if !slices.Contains(needed, ScopeAdmin) {
+		needed = append(needed, ScopeAdmin)
+	}
+	return fmt.Sprintf("token %q has the scope %s; this needs %s", t.Name, t.Scope, strings.Join(needed, " or "))
 }
 
 // Network is the handler for listeners that everybody can reach.
@@ -183,13 +190,17 @@ func (s *Server) Local() http.Handler {
 // outer is what holds for every request: limits, compression, and that a fault
 // of one request stays its own.
 func (s *Server) outer(h http.HandlerFunc) http.Handler {
-	compress, err := gzhttp.NewWrapper(gzhttp.EnableZstd(true), gzhttp.MinSize(1024), gzhttp.ExceptContentTypes([]string{"text/event-stream"}))
+	compress, err := gzhttp.NewWrapper(gzhttp.EnableZstd(true), gzhttp.MinSize(1024), gzhttp.ExceptContentTypes([]string{"text/event-stream", "application/octet-stream"}))
 	if err != nil {
 		panic("compression options: " + err.Error()) // they are constants
 	}
 	return compress(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer func() {
-			if p := recover(); p != nil && p != http.ErrAbortHandler {
+			p := recover()
+			if p == http.ErrAbortHandler {
+				panic(p) // meant: net/http cuts the connection
+			}
+			if p != nil {
 				s.o.Logger.Error("request failed", "path", r.URL.Path, "err", p, "stack", string(debug.Stack()))
 				problem(w, http.StatusInternalServerError, "the request failed; the log has the reason")
 			}

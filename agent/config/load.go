@@ -138,26 +138,26 @@ func (c *Config) Redacted() string {
 	return string(b)
 }
 
-// Socket is the control socket of the daemon that the file at path is for. It
-// asks for nothing else of the file, so that whoever may use the socket need not
-// be able to read secrets. A file that is not there, or may not be read, means
-// the default, unless it was asked for by name.
-func Socket(path string, named bool, env Env) (string, error) {
+// Place is where the daemon that the file at path is for keeps its socket and its
+// journal. It asks for nothing else of the file, so that whoever may use the
+// socket need not be able to read secrets. A file that is not there, or may not
+// be read, means the defaults, unless it was asked for by name.
+func Place(path string, named bool, env Env) (Agent, error) {
 	c := defaults(env)
 	b, err := os.ReadFile(path)
 	switch {
 	case errors.Is(err, os.ErrPermission), errors.Is(err, os.ErrNotExist) && !named:
-		return c.Agent.Socket, nil
+		return c.Agent, nil
 	case errors.Is(err, os.ErrNotExist):
-		return "", &Error{path, []Problem{{Text: "there is no such file"}}}
+		return c.Agent, &Error{path, []Problem{{Text: "there is no such file"}}}
 	case err != nil:
-		return "", fmt.Errorf("read configuration: %w", err)
+		return c.Agent, fmt.Errorf("read configuration: %w", err)
 	}
 	only := struct {
 		Agent *Agent `toml:"agent"`
 	}{&c.Agent}
 	if err := toml.Unmarshal(b, &only); err != nil {
-		return "", &Error{path, decodeProblems(err)}
+		return c.Agent, &Error{path, decodeProblems(err)}
 	}
-	return c.Agent.Socket, nil
+	return c.Agent, nil
 }

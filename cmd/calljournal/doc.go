@@ -8,5 +8,6 @@
 //	run, demo ──────────────▶ agent.New, Run
 //	status, calls, show ────▶ api.Client ──control socket──▶ the running daemon
 //	replay ─────────────────▶ wire ▶ connector's rules ▶ Tracker ▶ records, no daemon
+//	backup, check, compact ─▶ the daemon, or storage when none runs
 //	service ────────────────▶ systemd, launchd, Windows' services
 package main

@@ -36,6 +36,9 @@ type verbs struct {
 	Replay  replayVerb  `cmd:"" help:"Rebuild calls from a recorded event stream, without a PBX."`
 	Service serviceVerb `cmd:"" help:"Install or control the system service."`
 	Token   tokenVerb   `cmd:"" help:"Make a token for the HTTP interface."`
+	Backup  backupVerb  `cmd:"" help:"Copy the journal, also while the daemon runs."`
+	Check   checkVerb   `cmd:"" help:"Read the whole journal and say what is damaged."`
+	Compact compactVerb `cmd:"" help:"Give free space in the journal's file back to the disk. The daemon must be stopped."`
 	Version versionVerb `cmd:"" help:"Print version, commit and Go version."`
 }
 
@@ -113,11 +116,11 @@ func (sh *shell) report(err error) int {
 // client asks the daemon that the configuration is for. Whoever may open the
 // control socket need not be able to read the secrets in the configuration.
 func (sh *shell) client() (*api.Client, error) {
-	socket, err := config.Socket(sh.config, sh.given, sh.env)
+	place, err := config.Place(sh.config, sh.given, sh.env)
 	if err != nil {
 		return nil, err
 	}
-	return api.NewClient(socket), nil
+	return api.NewClient(place.Socket), nil
 }
 
 // terminal says whether w is one.

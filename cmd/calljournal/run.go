@@ -129,4 +129,3 @@ func logHandler(w io.Writer, level slog.Leveler, env config.Env) slog.Handler {
 	}
 	return slog.NewJSONHandler(w, o)
 }
-

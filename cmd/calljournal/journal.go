@@ -1,0 +1,151 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+
+	"calljournal/agent/api"
+	"calljournal/agent/config"
+	"calljournal/storage"
+)
+
+// backupVerb, checkVerb and compactVerb are about the journal's file. While the
+// daemon runs it has the file to itself, so they ask it; else they open it.
+type (
+	backupVerb struct {
+		File string `arg:"" help:"Where to; - is standard output. An older backup of that name is replaced when the new one is whole."`
+	}
+	checkVerb struct {
+		File string `arg:"" optional:"" help:"A journal, as a backup; default: the daemon's own."`
+		JSON bool   `name:"json" help:"As JSON."`
+	}
+	compactVerb struct{}
+)
+
+// place is the daemon's journal and the client that asks for it.
+func (sh *shell) place() (journal string, c *api.Client, err error) {
+	p, err := config.Place(sh.config, sh.given, sh.env)
+	return filepath.Join(p.DataDir, "journal.db"), api.NewClient(p.Socket), err
+}
+
+func (v backupVerb) Run(sh *shell) error {
+	ctx, stop := signal.NotifyContext(sh.ctx, os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if v.File == "-" {
+		if terminal(sh.out) {
+			return &exitError{exitUsage, "backup: standard output is a terminal: give a file, or a pipe"}
+		}
+		_, err := sh.backup(ctx, sh.out)
+		return err
+	}
+	n, err := whole(v.File, func(w io.Writer) (int64, error) { return sh.backup(ctx, w) })
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(sh.errOut, "%s: %s\n", v.File, size(n))
+	return nil
+}
+
+// whole writes a file that is there complete and safe on disk, or not at all.
+func whole(path string, write func(io.Writer) (int64, error)) (n int64, err error) {
+	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*") // readable by its owner alone
+	if err != nil {
+		return 0, err
+	}
+	defer func() {
+		if err != nil {
+			f.Close()
+			os.Remove(f.Name())
+		}
+	}()
+	if n, err = write(f); err != nil {
+		return n, err
+	}
+	if err = f.Sync(); err != nil {
+		return n, err
+	}
+	if err = f.Close(); err != nil {
+		return n, err
+	}
+	return n, os.Rename(f.Name(), path)
+}
+
+func (sh *shell) backup(ctx context.Context, w io.Writer) (int64, error) {
+	journal, c, err := sh.place()
+	if err != nil {
+		return 0, err
+	}
+	n, err := c.Backup(ctx, w)
+	if !errors.Is(err, api.ErrNoDaemon) {
+		return n, err
+	}
+	if _, err := os.Stat(journal); err != nil {
+		return 0, fmt.Errorf("no daemon runs, and there is no journal: %w", err)
+	}
+	db, err := storage.Open(journal, storage.Options{})
+	if err != nil {
+		return 0, err
+	}
+	n, err = db.Backup(w)
+	return n, errors.Join(err, db.Close())
+}
+
+func (v checkVerb) Run(sh *shell) error {
+	ctx, stop := signal.NotifyContext(sh.ctx, os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	report, err := v.check(ctx, sh)
+	if err != nil {
+		return err
+	}
+	if v.JSON {
+		if err := sh.json(report); err != nil {
+			return err
+		}
+	} else {
+		fmt.Fprintf(sh.out, "%s: %d calls, %d entries of the feed read\n", report.Path, report.Calls, report.Entries)
+		for _, d := range report.Damage {
+			fmt.Fprintf(sh.out, "damaged: %s: %s\n", d.Where, d.What)
+		}
+	}
+	if report.Damaged > 0 {
+		return &exitError{exitFailed, fmt.Sprintf("%d values are damaged\nTry: calljournal service restart: the daemon saves what can be read into a new journal", report.Damaged)}
+	}
+	return nil
+}
+
+func (v checkVerb) check(ctx context.Context, sh *shell) (storage.Report, error) {
+	if v.File != "" {
+		return storage.Check(v.File)
+	}
+	journal, c, err := sh.place()
+	if err != nil {
+		return storage.Report{}, err
+	}
+	report, err := c.Check(ctx)
+	if errors.Is(err, api.ErrNoDaemon) {
+		return storage.Check(journal)
+	}
+	return report, err
+}
+
+func (compactVerb) Run(sh *shell) error {
+	journal, _, err := sh.place()
+	if err != nil {
+		return err
+	}
+	before, after, err := storage.Compact(journal)
+	if errors.Is(err, storage.ErrLocked) {
+		return fmt.Errorf("%w\nTry: calljournal service stop, then compact, then calljournal service start", err)
+	}
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(sh.out, "%s: %s before, %s now\n", journal, size(before), size(after))
+	return nil
+}
