@@ -65,6 +65,7 @@ type held struct {
 	said    [sha256.Size]byte // what was last published
 	endedAt Moment
 	trimmed bool
+	gave    map[string]LegID // who gave the call away by feature code, and the leg that he left waiting
 }
 
 // room is a bridge with the legs in it.
@@ -168,6 +169,13 @@ func (t *Tracker) take(e Event) {
 			c.live[e.Peer] = false
 			c.up--
 		}
+	case Transferred:
+		if x := e.Transfer; x.Type == TransferAttended && !x.External {
+			if c.gave == nil {
+				c.gave = map[string]LegID{}
+			}
+			c.gave[e.Endpoint] = x.Transferee
+		}
 	}
 	if c.up == 0 {
 		t.record(c, e.Seen)
@@ -217,6 +225,9 @@ func (t *Tracker) callOf(e Event) *held {
 		}
 	}
 	if c == nil {
+		c = t.recalling(e)
+	}
+	if c == nil {
 		id := string(leg)
 		if link != "" {
 			id = link // the first channel of the call, though it was never seen
@@ -261,15 +272,40 @@ func (t *Tracker) sentOn(e Event) *held {
 	if e.Kind != DialEnded || e.Leg != "" || e.Number == "" {
 		return nil
 	}
-	for _, c := range t.open() {
+	return t.find(func(c *held) bool {
 		if len(c.facts) == 0 {
-			continue
+			return false
 		}
-		if f := &c.facts[0]; f.Kind == LegCreated && f.Local && f.Originated && f.Dialled == e.Number && e.At.Sub(f.At).Abs() < time.Second {
-			return c
+		f := &c.facts[0]
+		return f.Kind == LegCreated && f.Local && f.Originated && f.Dialled == e.Number && e.At.Sub(f.At).Abs() < time.Second
+	})
+}
+
+// recalling: the one to whom a call was given did not answer, and Asterisk calls
+// back who gave it away (atxfercallbackretries), by a channel without any tie.
+func (t *Tracker) recalling(e Event) *held {
+	if e.Kind != LegCreated || !e.Originated || e.Local {
+		return nil
+	}
+	return t.find(func(c *held) bool {
+		waits, gave := c.gave[e.Endpoint]
+		if !gave || len(t.in[waits]) != 1 {
+			return false
+		}
+		r := t.rooms[t.in[waits][0]]
+		return r.kind == BridgeTalk && len(r.legs) == 1
+	})
+}
+
+// find is the open call of which is says yes; of several, the one whose id comes
+// first, so that the same facts give the same records.
+func (t *Tracker) find(is func(*held) bool) (found *held) {
+	for c := range t.calls {
+		if c.up > 0 && (found == nil || c.id < found.id) && is(c) {
+			found = c
 		}
 	}
-	return nil
+	return found
 }
 
 func (t *Tracker) adopt(c *held, leg LegID) {
