@@ -99,24 +99,30 @@ func TestRun(t *testing.T) {
 }
 
 // TestRun_SnapshotFromTheListAlone: a user who may not ask the channels
-// themselves still learns who is up.
+// themselves, or whom they do not tell, still learns who is up.
 func TestRun_SnapshotFromTheListAlone(t *testing.T) {
-	pbx := talking()
-	pbx.answers = map[string]string{"uuid_dump a json": "denied", "uuid_dump b json": "denied", "uuid_dump gone json": "denied", "global_getvar core_uuid": "denied"}
-	pbx.events = func(p *peer) { p.event("HEARTBEAT", "Core-UUID", core); p.stay() }
-	l := connect(t, Config{Address: pbx.listen(t), Secret: "s"})
-	live := l.until(t, call.Snapshot)
-	got := live[len(live)-1].Live
-	want := []call.LiveLeg{
-		{Leg: "a", Link: "a", Channel: "sofia/external/79160000001@192.0.2.1", Endpoint: "external", State: call.StateUp, Number: "79160000001",
-			CallerName: "Ivan", Dialled: "74951230101", Context: "default", Bridge: "a+b", Created: 1795376000000000},
-		{Leg: "b", Link: "a", Channel: "sofia/internal/1001@192.0.2.7", Endpoint: "1001", State: call.StateUp, Number: "1001",
-			Dialled: "1001", Connected: "79160000001", Bridge: "a+b", Created: 1795376001000000, Peer: "a"},
-		{Leg: "gone", Channel: "sofia/external/1@192.0.2.1", Endpoint: "external", State: call.StateUp, Created: 1795375000000000},
+	denied := talking()
+	denied.answers = map[string]string{"uuid_dump a json": "denied", "uuid_dump b json": "denied", "uuid_dump gone json": "denied", "global_getvar core_uuid": "denied"}
+	mute := talking()
+	mute.dumps, mute.mute = nil, true
+	for name, pbx := range map[string]*fakePBX{"denied": denied, "mute": mute} {
+		t.Run(name, func(t *testing.T) {
+			pbx.events = func(p *peer) { p.event("HEARTBEAT", "Core-UUID", core); p.stay() }
+			l := connect(t, Config{Address: pbx.listen(t), Secret: "s"})
+			live := l.until(t, call.Snapshot)
+			if d := cmp.Diff(fromTheList, live[len(live)-1].Live); d != "" {
+				t.Errorf("(-want +got)\n%s", d)
+			}
+		})
 	}
-	if d := cmp.Diff(want, got); d != "" {
-		t.Errorf("(-want +got)\n%s", d)
-	}
+}
+
+var fromTheList = []call.LiveLeg{
+	{Leg: "a", Link: "a", Channel: "sofia/external/79160000001@192.0.2.1", Endpoint: "external", State: call.StateUp, Number: "79160000001",
+		CallerName: "Ivan", Dialled: "74951230101", Context: "default", Bridge: "a+b", Created: 1795376000000000},
+	{Leg: "b", Link: "a", Channel: "sofia/internal/1001@192.0.2.7", Endpoint: "1001", State: call.StateUp, Number: "1001",
+		Dialled: "1001", Connected: "79160000001", Bridge: "a+b", Created: 1795376001000000, Peer: "a"},
+	{Leg: "gone", Link: "gone", Channel: "sofia/external/1@192.0.2.1", Endpoint: "external", State: call.StateUp, Created: 1795375000000000},
 }
 
 // TestRun_TellsWhatIsWrong: what ended a link is typed, and says what to do.

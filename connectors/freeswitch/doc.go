@@ -18,6 +18,7 @@
 // # What FreeSWITCH must allow
 //
 // Either the event socket's own password (auth), or, better, a directory user
-// (userauth) who may hear the events of Needed and ask "show", "status" and
-// "uuid_dump" (esl-allowed-events, esl-allowed-api) and nothing else.
+// (userauth) who may hear the events of Needed and ask "show", "status",
+// "uuid_dump", "uuid_exists" and "global_getvar" (esl-allowed-events,
+// esl-allowed-api) and nothing else.
 package freeswitch

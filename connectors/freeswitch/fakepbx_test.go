@@ -23,6 +23,7 @@ type fakePBX struct {
 	dumps    map[string]string // by uuid: the JSON that uuid_dump gives
 	answers  map[string]string // by question, in the place of the usual answer
 	deaf     bool              // takes no questions on the line of events
+	mute     bool              // channels exist, but tell nothing of themselves
 	events   func(p *peer)     // the line of events, from the answer to the subscription on
 
 	mu   sync.Mutex
@@ -231,6 +232,9 @@ func (p *peer) api(question string) {
 		if body, ok = p.f.dumps[strings.Fields(question)[1]]; !ok {
 			body = "-ERR No such channel!\n"
 		}
+	case strings.HasPrefix(question, "uuid_exists "):
+		_, ok = p.f.dumps[strings.Fields(question)[1]]
+		body = fmt.Sprint(ok || p.f.mute)
 	default:
 		body = "-ERR " + question + " Command not found!\n"
 	}

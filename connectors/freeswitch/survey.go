@@ -107,12 +107,21 @@ func (v *survey) ask(line *wire.Line) error {
 			v.rows, v.listed = append(v.rows, rows[i:]...), true
 			return fmt.Errorf("uuid_dump: %w", err)
 		}
-		m, gone := readDump(dump.text())
-		if gone {
-			continue
-		}
-		if m.channelTime("Created") != 0 {
+		m := readDump(dump.text())
+		switch {
+		case m.channelTime("Created") != 0:
 			v.dumps[r.UUID] = m
+		case strings.HasPrefix(dump.text(), "-ERR No such channel"):
+			// Only a plain no means that the list is behind: who may not ask, or a
+			// channel that cannot tell of itself yet, is no reason to give a call up.
+			exists, err := ask(line, "api uuid_exists "+r.UUID)
+			if err != nil {
+				v.rows, v.listed = append(v.rows, rows[i:]...), true
+				return fmt.Errorf("uuid_exists: %w", err)
+			}
+			if strings.TrimSpace(exists.text()) == "false" {
+				continue
+			}
 		}
 		v.rows = append(v.rows, r)
 	}
@@ -120,20 +129,17 @@ func (v *survey) ask(line *wire.Line) error {
 	return nil
 }
 
-// readDump reads the answer to uuid_dump. gone is that there is no such channel.
-func readDump(text string) (m Message, gone bool) {
-	if strings.HasPrefix(text, "-ERR") {
-		return nil, strings.Contains(strings.ToLower(text), "no such channel")
-	}
+// readDump reads the answer to uuid_dump; nil if it is none.
+func readDump(text string) Message {
 	raw := make(map[string]any)
 	if json.Unmarshal([]byte(text), &raw) != nil {
-		return nil, false
+		return nil
 	}
-	m = make(Message, len(raw))
+	m := make(Message, len(raw))
 	for name, value := range raw {
 		m[recased(name)] = value
 	}
-	return m, false
+	return m
 }
 
 // readStatus reads "UP 0 years, 1 day, ..." and the version behind it.
@@ -195,11 +201,12 @@ func (v *survey) live() []call.LiveLeg {
 // leg is one leg: what its channel says of itself, and what the list alone
 // keeps: the numbers as they were at the beginning.
 func (v *survey) leg(r row) call.LiveLeg {
-	m := v.dumps[r.UUID]
-	if m == nil {
+	m, dumped := v.dumps[r.UUID]
+	if !dumped {
 		m = r.message()
 	}
 	e := m.described(call.LegSeen)
+	e.Originated = e.Originated && dumped // the list alone does not say who asked for a leg
 	l := call.LiveLeg{
 		Leg: call.LegID(r.UUID), Link: e.Link, Channel: e.Channel, Endpoint: e.Endpoint, Local: e.Local, State: e.State,
 		Number: e.Number, CallerName: e.CallerName, Connected: e.Connected, Dialled: e.Dialled, Context: e.Context, Account: e.Account,
@@ -214,6 +221,9 @@ func (v *survey) leg(r row) call.LiveLeg {
 		}
 		if r.FirstDest != "" {
 			l.Dialled = r.FirstDest
+		}
+		if l.Link == "" {
+			l.Link = r.UUID // the list gives a call no id before it is bridged
 		}
 	}
 	if half := m.variable("other_loopback_leg_uuid"); half != "" {
@@ -332,6 +342,6 @@ func (c *Connector) advised(v *survey) {
 	case errors.Is(v.err, context.Canceled), errors.Is(v.err, io.EOF):
 		// the session itself ends
 	default:
-		c.warn(warnSilent, fmt.Sprintf("calls that are up at a connect may not be recognised, for the PBX could not be asked (%v): the user needs esl-allowed-api \"status show uuid_dump global_getvar\"", v.err))
+		c.warn(warnSilent, fmt.Sprintf("calls that are up at a connect may not be recognised, for the PBX could not be asked (%v): the user needs esl-allowed-api \"status show uuid_dump uuid_exists global_getvar\"", v.err))
 	}
 }
