@@ -22,7 +22,8 @@ type Options struct {
 	Speed float64
 	// Unpaced plays without waiting at all: nothing depends on the clock. It
 	// begins, and after a break goes on, when somebody has subscribed and
-	// somebody has asked for the channels that are up.
+	// somebody has asked for the channels that are up; with CoalesceLogin the
+	// first event does not wait for the question.
 	Unpaced bool
 	// Lead is the pause between the first subscription and the first event.
 	Lead time.Duration
@@ -202,24 +203,27 @@ func (s *Server) accept(l net.Listener) {
 // subscribed and surveyed start the timeline, or let it go on after a break.
 func (s *Server) subscribed() {
 	s.heard = true
+	if !s.options.Unpaced || s.options.CoalesceLogin || s.asked {
+		s.startOnce.Do(func() { close(s.started) })
+	}
 	s.ready()
 }
 
 func (s *Server) surveyed() {
 	s.asked = true
+	if s.heard {
+		s.startOnce.Do(func() { close(s.started) })
+	}
 	s.ready()
 }
 
+// ready says that whoever is there knows how things stand.
 func (s *Server) ready() {
-	// A login that comes in one piece with the first event leaves no time to ask.
-	inTime := s.asked || s.options.CoalesceLogin && s.paceFrom.IsZero()
-	if !s.heard || s.options.Unpaced && !inTime {
-		return
-	}
-	s.startOnce.Do(func() { close(s.started) })
-	select {
-	case s.back <- struct{}{}:
-	default:
+	if s.heard && s.asked {
+		select {
+		case s.back <- struct{}{}:
+		default:
+		}
 	}
 }
 
@@ -278,6 +282,7 @@ func (s *Server) timeline(ctx context.Context) error {
 		return err
 	}
 	s.start(s.first)
+	coalesced := s.options.Unpaced && s.options.CoalesceLogin
 	for {
 		on = slices.DeleteFunc(on, func(t *playing) bool { return t.i == len(t.said) })
 		if len(on) == 0 && !more {
@@ -306,6 +311,12 @@ func (s *Server) timeline(ctx context.Context) error {
 			return err
 		}
 		s.step(t)
+		if coalesced && !s.holding() {
+			coalesced = false
+			if err := s.awaitReady(ctx); err != nil {
+				return err
+			}
+		}
 	}
 	for _, c := range cuts {
 		if err := s.cut(ctx, c); err != nil {
@@ -365,6 +376,18 @@ func (s *Server) start(first *playing) {
 
 func earliest(on []*playing) *playing {
 	return slices.MinFunc(on, func(a, b *playing) int { return cmp.Compare(a.at(), b.at()) })
+}
+
+// holding says that a client still waits for its first event.
+func (s *Server) holding() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for c := range s.conns {
+		if c.held != nil {
+			return true
+		}
+	}
+	return false
 }
 
 // turn begins the next part, if the track has come to one: while nobody is
@@ -432,6 +455,10 @@ func (s *Server) mend(ctx context.Context, at time.Duration) error {
 	if !s.options.Unpaced {
 		return nil
 	}
+	return s.awaitReady(ctx)
+}
+
+func (s *Server) awaitReady(ctx context.Context) error {
 	select {
 	case <-s.back:
 	case <-ctx.Done():

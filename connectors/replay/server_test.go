@@ -161,6 +161,9 @@ func TestServer_AMI(t *testing.T) {
 				if got, err := c.message(); err != nil || got != want {
 					t.Fatalf("event %d: want %q, got %q, %v", i, want, got, err)
 				}
+				if i == 0 && o.CoalesceLogin {
+					c.survey()
+				}
 			}
 		})
 	}
