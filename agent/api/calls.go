@@ -53,11 +53,11 @@ func (s *Server) callRoutes(api huma.API) {
 }
 
 func (s *Server) calls(_ context.Context, in *callsInput) (*struct{ Body CallsPage }, error) {
-	from, err := moment("from", in.From)
+	from, err := timeOf("from", in.From)
 	if err != nil {
 		return nil, err
 	}
-	to, err := moment("to", in.To)
+	to, err := timeOf("to", in.To)
 	if err != nil {
 		return nil, err
 	}
@@ -80,7 +80,7 @@ func (s *Server) calls(_ context.Context, in *callsInput) (*struct{ Body CallsPa
 	return out, nil
 }
 
-func moment(name, text string) (call.Moment, error) {
+func timeOf(name, text string) (call.Moment, error) {
 	if text == "" {
 		return 0, nil
 	}
