@@ -163,8 +163,13 @@ func lost(l *leg) bool {
 
 // consultation: an employee of this call called somebody beside it, from a
 // second channel of his, or by a feature code, for which the PBX makes a Local
-// channel that nobody dials.
+// channel that nobody dials, or a leg in the middle of his talk.
 func (s *story) consultation(l *leg, v *view) bool {
+	for _, t := range v.talks {
+		if l.by != "" && t.from <= l.created && l.created < t.to && (l.by == v.caller.id || slices.Contains(t.with, l.by)) {
+			return true
+		}
+	}
 	for n := 0; l != nil && n < 20; n++ {
 		if l.real() && l.calling {
 			return l != v.first && !s.picked(l)

@@ -171,6 +171,8 @@ func (f *floor) apply(e *Event) {
 		}
 	case MetLeft:
 		f.guests[e.Bridge] = slices.DeleteFunc(f.guests[e.Bridge], func(l LegID) bool { return l == e.Peer })
+	case LegCreated:
+		f.beside(e)
 	case Held:
 		f.hold(e)
 	case Resumed:
@@ -211,6 +213,15 @@ func (f *floor) hold(e *Event) {
 	}
 	if h := (hold{e.Leg, phone, waits}); phone != "" && waits != "" && !slices.Contains(f.holding, h) {
 		f.holding = append(f.holding, h)
+	}
+}
+
+// beside: a leg that is made for somebody in the middle of a talk is a
+// consultation, and whom he talked with waits while it lasts. FreeSWITCH's
+// att_xfer says no more of it than that.
+func (f *floor) beside(e *Event) {
+	if with, _ := f.hears(e.Peer, e.At); len(with) > 0 {
+		f.holding = append(f.holding, hold{e.Leg, e.Peer, with[0]})
 	}
 }
 
