@@ -694,3 +694,65 @@ func TestAgent_SaysWhatIsNotBuilt(t *testing.T) {
 		d.end(t)
 	})
 }
+
+// BenchmarkIngest is facts from the connector to the disk: the tracker, the
+// groups, the commits.
+func BenchmarkIngest(b *testing.B) {
+	dir := b.TempDir()
+	c, err := config.Parse(filepath.Join(dir, "c.toml"), []byte("[http]\nlisten = \"\"\n[[pbx]]\nname = \"main\"\nkind = \"asterisk\"\naddress = \"127.0.0.1:1\"\nusername = \"u\"\nsecret = \"s\"\n"), config.OSEnv())
+	if err != nil {
+		b.Fatal(err)
+	}
+	c.Agent.DataDir, c.Agent.Socket = filepath.Join(dir, "data"), ""
+	done := make(chan struct{})
+	pbx := &fakePBX{session: func(ctx context.Context, _ uint64, emit func(call.Event)) error {
+		begin(emit)
+		const open = 50 // calls in progress at a time
+		var waiting []said
+		start := call.MomentOf(time.Now())
+		for n := range b.N {
+			shift := time.Duration(n) * 100 * time.Millisecond
+			for _, f := range inbound(n) {
+				f.event.At = start.Add(shift + f.after)
+				f.event.Seen = f.event.At
+				waiting = append(waiting, f)
+			}
+			if len(waiting) > open*14 {
+				slices.SortStableFunc(waiting, func(a, b said) int { return int(a.event.At - b.event.At) })
+				for _, f := range waiting[:len(waiting)/2] {
+					emit(f.event)
+				}
+				waiting = append(waiting[:0:0], waiting[len(waiting)/2:]...)
+			}
+		}
+		for _, f := range waiting {
+			emit(f.event)
+		}
+		close(done)
+		<-ctx.Done()
+		return nil
+	}}
+	var db *storage.DB
+	a, err := agent.New(agent.Options{
+		Config: c, Logger: slog.New(slog.DiscardHandler), Connect: func(config.PBX, *slog.Logger) (connectors.Connector, error) { return pbx, nil },
+		Store: func(path string, o storage.Options) (agent.Store, error) {
+			db, err = storage.Open(path, o)
+			return db, err
+		},
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	b.ResetTimer()
+	ended := make(chan error, 1)
+	go func() { ended <- a.Run(ctx) }()
+	<-done
+	stop()
+	if err := <-ended; err != nil {
+		b.Fatal(err)
+	}
+	b.StopTimer()
+	b.ReportMetric(float64(b.N*len(inbound(0)))/b.Elapsed().Seconds(), "facts/s")
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "calls/s")
+}
