@@ -59,16 +59,21 @@ type Batch struct {
 // ref is what the journal knows of a call by its id.
 type ref struct {
 	num     uint64      // given out in order of appearance, for keys that only grow
-	seq     uint64      // of the entry with the newest revision
-	rev     uint64      //
+	rev     uint64      // the newest
+	seq     uint64      // of the entry with it
 	started call.Moment // as in the key of its summary
+	others  []uint64    // entries with other revisions; some may be dropped by now
 }
 
 func (r ref) append(b []byte) []byte {
 	b = binary.AppendUvarint(b, r.num)
-	b = binary.AppendUvarint(b, r.seq)
 	b = binary.AppendUvarint(b, r.rev)
-	return binary.AppendVarint(b, int64(r.started))
+	b = binary.AppendUvarint(b, r.seq)
+	b = binary.AppendVarint(b, int64(r.started))
+	for _, seq := range r.others {
+		b = binary.AppendUvarint(b, seq)
+	}
+	return b
 }
 
 func (c *codec) decodeRef(key, value []byte) (ref, error) {
@@ -76,19 +81,26 @@ func (c *codec) decodeRef(key, value []byte) (ref, error) {
 	if err != nil {
 		return ref{}, err
 	}
-	var r ref
-	for _, p := range []*uint64{&r.num, &r.seq, &r.rev} {
+	ok := true
+	next := func() uint64 {
 		v, n := binary.Uvarint(b)
 		if n <= 0 {
-			return ref{}, fmt.Errorf("%w: reference ends too early", ErrDamaged)
+			ok, b = false, nil
+			return 0
 		}
-		*p, b = v, b[n:]
+		b = b[n:]
+		return v
 	}
+	r := ref{num: next(), rev: next(), seq: next()}
 	started, n := binary.Varint(b)
-	if n <= 0 {
+	ok, b = ok && n > 0, b[max(0, n):]
+	r.started = call.Moment(started)
+	for ok && len(b) > 0 {
+		r.others = append(r.others, next())
+	}
+	if !ok {
 		return ref{}, fmt.Errorf("%w: reference ends too early", ErrDamaged)
 	}
-	r.started = call.Moment(started)
 	return r, nil
 }
 
@@ -372,18 +384,23 @@ func (w *writing) entry(e *Entry) error {
 func (w *writing) call(e *Entry) uint64 {
 	rec := e.Call
 	r := w.refs[rec.ID]
+	key := idKey(rec.ID)
 	switch {
 	case r == nil:
 		w.tail.Numbers++
 		r = &ref{num: w.tail.Numbers}
 		w.refs[rec.ID] = r
-	case rec.Rev < r.rev:
-		return r.num // the newest is known already
-	case r.started != rec.StartedAt:
-		w.put(inSummaries, summaryKey(r.started, r.num), nil)
+	case rec.Rev < r.rev: // one comes late: the newest is known already
+		r.others = append(r.others, e.Seq)
+		w.put(inCalls, key, seal(kindRef, key, r.append(nil)))
+		return r.num
+	default:
+		r.others = append(r.others, r.seq)
+		if r.started != rec.StartedAt {
+			w.put(inSummaries, summaryKey(r.started, r.num), nil)
+		}
 	}
 	r.seq, r.rev, r.started = e.Seq, rec.Rev, rec.StartedAt
-	key := idKey(rec.ID)
 	w.put(inCalls, key, seal(kindRef, key, r.append(nil)))
 	w.d.mu.Lock()
 	s := summarise(rec, e.Seq, w.d.words.add)

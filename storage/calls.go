@@ -278,6 +278,34 @@ func (d *DB) Call(id string) (*call.Record, error) {
 	return rec, nil
 }
 
+// Revisions gives all revisions of a call that the feed still keeps, the newest
+// last, or ErrNotFound.
+func (d *DB) Revisions(id string) ([]*call.Record, error) {
+	var revs []*call.Record
+	err := d.view(func(tx *bolt.Tx) error {
+		r, err := d.ref(tx, id)
+		if err != nil {
+			return err
+		}
+		for _, seq := range append(r.others, r.seq) {
+			if inFeed.of(tx).Get(numberKey(seq)) == nil {
+				continue // dropped by retention
+			}
+			rec, err := d.record(inFeed.of(tx), seq)
+			if err != nil {
+				return err
+			}
+			revs = append(revs, rec)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("revisions of call %.200q: %w", id, err)
+	}
+	slices.SortStableFunc(revs, func(a, b *call.Record) int { return cmp.Compare(a.Rev, b.Rev) })
+	return revs, nil
+}
+
 // Why gives what the conclusions about a call rest on, or ErrNotFound.
 func (d *DB) Why(id string) (*Why, error) {
 	var w *Why

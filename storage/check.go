@@ -13,6 +13,7 @@ import (
 // Report is what Check found.
 type Report struct {
 	Path    string   `json:"path"`
+	Agent   string   `json:"agent"` // who began it
 	Journal string   `json:"journal"`
 	Entries uint64   `json:"entries"`
 	Calls   uint64   `json:"calls"`
@@ -97,6 +98,7 @@ type census struct {
 	codec   *codec
 	schema  uint64
 	journal string
+	agent   string
 	tail    tail
 	extents [bucketCount]extent
 }
@@ -125,6 +127,10 @@ func (c *census) meta(key, value []byte) (err error) {
 		var id []byte
 		id, err = c.codec.unseal(kindJournal, key, value)
 		c.journal = string(id)
+	case string(keyAgent):
+		var name []byte
+		name, err = c.codec.unseal(kindAgent, key, value)
+		c.agent = string(name)
 	case string(keyTail):
 		err = c.codec.unpack(kindTail, key, value, &c.tail)
 	case string(keySalvaged):
@@ -193,7 +199,8 @@ func checkFile(file *boltFile, r *Report) error {
 	}
 	w.tree(w.meta.root, "", nil, nil, 0)
 	w.free()
-	r.Journal, r.Entries, r.Calls = c.journal, c.extents[inFeed].Count, c.extents[inCalls].Count
+	r.Agent, r.Journal = c.agent, c.journal
+	r.Entries, r.Calls = c.extents[inFeed].Count, c.extents[inCalls].Count
 	c.compare(r.add)
 	c.compareIndexes()
 	return nil

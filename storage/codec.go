@@ -30,6 +30,7 @@ const (
 const (
 	kindSchema   byte = 'a'
 	kindJournal  byte = 'j'
+	kindAgent    byte = 'n'
 	kindTail     byte = 't'
 	kindSalvaged byte = 'v'
 	kindEntry    byte = 'e'

@@ -9,7 +9,10 @@ import (
 	"testing"
 )
 
-var rewrite = flag.Bool("update", false, "write dictionaries and fixtures anew; never for a released version")
+var (
+	rewrite         = flag.Bool("update", false, "write the fixture anew; never that of a released schema")
+	newDictionaries = flag.Bool("newdictionaries", false, "write the dictionaries anew; never released ones")
+)
 
 // The dictionaries are made of calls as offices have them, with names and
 // numbers that belong to nobody.
@@ -39,7 +42,7 @@ func makeDictionaries(t *testing.T) (records, facts []byte) {
 
 // Whatever was compressed with a dictionary needs it for ever.
 func TestReleasedDictionariesNeverChange(t *testing.T) {
-	if *rewrite {
+	if *newDictionaries {
 		records, facts := makeDictionaries(t)
 		for name, b := range map[string][]byte{"dictionary/record.1": records, "dictionary/facts.1": facts} {
 			if err := os.WriteFile(name, b, 0o644); err != nil {

@@ -54,6 +54,7 @@ var (
 	metaBucket  = []byte("meta")
 	keySchema   = []byte("schema")
 	keyJournal  = []byte("journal")
+	keyAgent    = []byte("agent")
 	keyOrigin   = []byte("origin")
 	keyTail     = []byte("tail")
 	keySalvaged = []byte("salvaged")

@@ -82,6 +82,21 @@ func (m *model) forget(id string) {
 	delete(m.why, id)
 }
 
+// erase makes deletes of the entries of a call since it was last deleted.
+func (m *model) erase(id string, at call.Moment) {
+	for i := len(m.entries) - 1; i >= int(m.oldest)-1; i-- {
+		e := &m.entries[i]
+		if e.Op == OpDelete && e.ID == id {
+			break
+		}
+		if e.Op == OpCall && e.Call.ID == id {
+			*e = Entry{Seq: e.Seq, At: e.At, Op: OpDelete, ID: id}
+		}
+	}
+	m.forget(id)
+	m.entries = append(m.entries, Entry{Seq: uint64(len(m.entries) + 1), At: at, Op: OpDelete, ID: id})
+}
+
 func (m *model) retain(before call.Moment) {
 	for int(m.oldest) <= len(m.entries) {
 		e := m.entries[m.oldest-1]
@@ -232,6 +247,11 @@ func compare(t *rapid.T, d *DB, m *model) {
 			t.Fatal(err)
 		} else {
 			same("call "+id, r, want)
+			revs, err := d.Revisions(id)
+			if err != nil || len(revs) == 0 {
+				t.Fatal(len(revs), err)
+			}
+			same("newest revision of "+id, revs[len(revs)-1], want)
 		}
 		w, err := d.Why(id)
 		if want, ok := m.why[id]; !ok {
@@ -375,6 +395,16 @@ func TestJournalAgreesWithModel(t *testing.T) {
 					t.Fatal(err)
 				}
 				m.consumers[name] = seq
+			},
+			"erase": func(t *rapid.T) {
+				id := fmt.Sprintf("main:%d", rapid.IntRange(1, 12).Draw(t, "id"))
+				n, err := d.Erase(id, "main:unknown", id)
+				if err != nil || (n == 1) != (m.calls[id] != nil) {
+					t.Fatal(n, err)
+				}
+				if n == 1 {
+					m.erase(id, call.MomentOf(now))
+				}
 			},
 			"reopen": func(t *rapid.T) {
 				if err := d.Close(); err != nil {

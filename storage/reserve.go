@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"sync"
@@ -23,11 +24,12 @@ type reserve struct {
 	looked time.Time
 }
 
-func newReserve(path string, want int64) *reserve {
+func newReserve(path string, want int64, now time.Time) *reserve {
 	r := &reserve{path: path, want: max(0, want)}
 	if r.want == 0 {
 		_ = os.Remove(path) // one of an earlier start; there need not be one
 	}
+	r.restock(now)
 	return r
 }
 
@@ -69,24 +71,26 @@ func (r *reserve) release() {
 	r.held = 0
 }
 
-// fillFile writes zeros rather than ask for the space: not every file system
-// keeps such a promise.
+// fillFile makes a file that takes up space.
 func fillFile(path string, size int64) error {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
 	if err != nil {
 		return err
 	}
+	if err = allocate(f, size); errors.Is(err, errors.ErrUnsupported) {
+		err = writeZeros(f, size)
+	}
+	return errors.Join(err, f.Close())
+}
+
+func writeZeros(f *os.File, size int64) error {
 	block := make([]byte, 1<<20)
-	for size > 0 && err == nil {
-		n := min(size, int64(len(block)))
-		_, err = f.Write(block[:n])
-		size -= n
+	for size > 0 {
+		n, err := f.Write(block[:min(size, int64(len(block)))])
+		if err != nil {
+			return err
+		}
+		size -= int64(n)
 	}
-	if serr := f.Sync(); err == nil {
-		err = serr
-	}
-	if cerr := f.Close(); err == nil {
-		err = cerr
-	}
-	return err
+	return f.Sync()
 }

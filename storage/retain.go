@@ -4,7 +4,10 @@ import (
 	"encoding/binary"
 	"errors"
 	"math"
+	"slices"
 	"time"
+
+	bolt "go.etcd.io/bbolt"
 
 	"calljournal/agent/call"
 )
@@ -134,4 +137,73 @@ func (d *DB) dropEntry(u *update, e *Entry, num uint64) error {
 		}
 	}
 	return nil
+}
+
+// Erase removes calls for good: their records from the index and from every entry
+// of the feed, each of which becomes a delete of the call, and the reasons. A new
+// delete at the end tells those who already have it. What the pages held is
+// overwritten as they are used again; Compact leaves no trace. It gives how many
+// of the calls there were.
+func (d *DB) Erase(ids ...string) (int, error) {
+	d.writing.Lock()
+	defer d.writing.Unlock()
+	n, err := d.erase(ids)
+	if err != nil {
+		return 0, &Error{Op: "erase from", Path: d.path, Err: err, Hint: commitHint(err)}
+	}
+	return n, nil
+}
+
+func (d *DB) erase(ids []string) (int, error) {
+	if _, err := d.settleLate(); err != nil {
+		return 0, err
+	}
+	var b Batch
+	var old []Entry
+	err := d.view(func(tx *bolt.Tx) error {
+		for _, id := range slices.Compact(slices.Sorted(slices.Values(ids))) {
+			r, err := d.ref(tx, id)
+			if errors.Is(err, ErrNotFound) {
+				continue
+			}
+			if err != nil {
+				return err
+			}
+			b.Entries = append(b.Entries, Entry{Op: OpDelete, ID: id})
+			for _, seq := range append(r.others, r.seq) {
+				key := numberKey(seq)
+				v := inFeed.of(tx).Get(key)
+				if v == nil {
+					continue // dropped by retention
+				}
+				e, _, err := d.codec.decodeEntry(key, v)
+				if err != nil {
+					return damagedAt(inFeed, key, err)
+				}
+				old = append(old, Entry{Seq: seq, At: e.At, Op: OpDelete, ID: id})
+			}
+		}
+		return nil
+	})
+	if err != nil || len(b.Entries) == 0 {
+		return 0, err
+	}
+	w, err := d.encode(&b, false)
+	if err != nil {
+		return 0, err
+	}
+	for i := range old {
+		key := numberKey(old[i].Seq)
+		v, err := d.codec.encodeEntry(key, &old[i], 0)
+		if err != nil {
+			return 0, err
+		}
+		w.put(inFeed, key, v)
+	}
+	t, err := d.update(w.apply)
+	if err != nil {
+		return 0, err
+	}
+	d.publish(t)
+	return len(b.Entries), nil
 }

@@ -57,7 +57,7 @@ func replaceDamaged(path, reason string, o Options) (Salvaged, error) {
 	}
 	err = salvage(path, fresh, &s, o)
 	if errors.Is(err, ErrFull) {
-		newReserve(path+".reserve", o.Reserve).release()
+		newReserve(path+".reserve", o.Reserve, o.Now()).release()
 		err = errors.Join(os.RemoveAll(fresh), salvage(path, fresh, &s, o))
 	}
 	if err != nil {
