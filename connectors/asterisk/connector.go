@@ -49,8 +49,8 @@ type Connector struct {
 	warnings map[warning]string
 
 	// What a session leaves to the next.
-	started  call.Moment // when the PBX's process began, to the second
-	stopping bool        // it said that it shuts down
+	started  start // of the PBX's process, as the last session knew it
+	stopping bool  // the PBX said that it shuts down
 }
 
 // New gives a Connector; it does nothing before Run.
@@ -93,11 +93,11 @@ func (c *Connector) run(ctx context.Context, number uint64, emit func(call.Event
 	c.know(greeting)
 	line.Start(wire.NewAMI(needed(), &c.count))
 
-	p, err := openParser(ctx)
+	p, err := openParser(ctx, c.log)
 	if err != nil {
 		return c.fail("read", err, "")
 	}
-	defer p.close(c.log)
+	defer p.close()
 	s := newSession(c, number, line, emit)
 	lost := s.run(p)
 	why := lost

@@ -114,6 +114,7 @@ func TestRun(t *testing.T) {
 
 func TestRun_TellsWhatIsWrong(t *testing.T) {
 	says := func(text string) func(*peer) { return func(p *peer) { p.raw([]byte(text)); p.action() } }
+	const patience = 500 * time.Millisecond // for those who say nothing
 	tests := []struct {
 		name   string
 		script func(*peer)
@@ -135,7 +136,7 @@ func TestRun_TellsWhatIsWrong(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			var log bytes.Buffer
-			l := connect(t, Config{Address: serve(t, test.script), Secret: "not-the-secret", SignInWithin: 200 * time.Millisecond,
+			l := connect(t, Config{Address: serve(t, test.script), Secret: "not-the-secret", SignInWithin: patience,
 				Logger: slog.New(slog.NewTextHandler(&log, nil))})
 			err := l.wait(t)
 			if !errors.Is(err, test.kind) {
@@ -359,8 +360,8 @@ func TestRun_SilentLine(t *testing.T) {
 	if !errors.Is(err, connectors.ErrLineDead) {
 		t.Errorf("got %v", err)
 	}
-	if n := <-pings; n != 3 {
-		t.Errorf("%d Pings were sent, want 3", n)
+	if n := <-pings; n > 3 { // how many exactly is wire's to test, by a clock of its own
+		t.Errorf("%d Pings were sent", n)
 	}
 	facts := l.until(t, call.LinkDown)
 	if got, want := kinds(facts), []call.Kind{call.LinkUp, call.Snapshot, call.LinkDown}; !cmp.Equal(got, want) {
@@ -443,6 +444,24 @@ func TestRun_NoAnswers(t *testing.T) {
 	}
 }
 
+// A PBX that was too busy to answer is asked again, until it does.
+func TestRun_AnswersLater(t *testing.T) {
+	l := connect(t, Config{AnswerWithin: 20 * time.Millisecond, Address: serve(t, func(p *peer) {
+		p.channels = []string{upChannel}
+		if !p.login("") {
+			return
+		}
+		for a := p.action(); a != nil && a["Action"] != "CoreShowChannels"; a = p.action() {
+		}
+		p.stay()
+	})})
+	facts := l.until(t, call.Snapshot)
+	if got, want := kinds(facts), []call.Kind{call.LinkUp, call.Snapshot}; !cmp.Equal(got, want) || len(facts[1].Live) != 1 {
+		t.Errorf("facts %v, want %v", got, want)
+	}
+	eventually(t, "a withdrawn warning", func() bool { return len(l.Stats().Warnings) == 0 })
+}
+
 func TestRun_Warnings(t *testing.T) {
 	l := connect(t, Config{Address: serve(t, func(p *peer) {
 		p.extra = map[string]string{"ListCommands": "Response: Success\nActionID: $ID\nOriginate: Originate Call.  (Priv: originate,all)\nPing: Keepalive command.  (Priv: <none>)\nHangup: Hangup channel.  (Priv: system,call,all)\n\n"}
@@ -465,7 +484,7 @@ func TestRun_Warnings(t *testing.T) {
 // A queue that is full loses the newest, says how many, and has the state of
 // things asked again.
 func TestRun_QueueFull(t *testing.T) {
-	full, sent, last := make(chan struct{}), make(chan int, 1), make(chan struct{})
+	full, sent, written, last := make(chan struct{}), make(chan int, 1), make(chan int, 1), make(chan struct{})
 	l := newLink(t, Config{QueueBytes: 200_000, Address: serve(t, func(p *peer) {
 		if !p.login("") || !p.survey() {
 			return
@@ -485,6 +504,7 @@ func TestRun_QueueFull(t *testing.T) {
 			}
 		}
 		sent <- n
+		written <- p.written
 		<-last
 		p.say("%s", hangup(n+1))
 		p.stay()
@@ -499,8 +519,8 @@ func TestRun_QueueFull(t *testing.T) {
 	})
 	eventually(t, "a full queue", func() bool { return l.Stats().DroppedByQueue > 1000 })
 	close(full)
-	n := <-sent
-	eventually(t, "all read", func() bool { return l.Stats().Messages >= uint64(n) })
+	n, all := <-sent, uint64(<-written)
+	eventually(t, "all read", func() bool { return l.Stats().Bytes >= all })
 	close(goOn)
 	eventually(t, "an empty queue", func() bool { return l.Stats().QueueBytes == 0 })
 	close(last)
@@ -541,6 +561,7 @@ func TestRun_QueueFull(t *testing.T) {
 // What was read before the daemon stops is stated before Run returns.
 func TestRun_StopDrains(t *testing.T) {
 	const n = 20_000
+	written := make(chan int, 1)
 	l := newLink(t, Config{Address: serve(t, func(p *peer) {
 		if !p.login("") || !p.survey() {
 			return
@@ -548,6 +569,7 @@ func TestRun_StopDrains(t *testing.T) {
 		for i := range n {
 			p.say("%s", hangup(i))
 		}
+		written <- p.written
 		p.stay()
 	})})
 	goOn := make(chan struct{})
@@ -555,7 +577,8 @@ func TestRun_StopDrains(t *testing.T) {
 		<-goOn
 		l.facts <- e
 	})
-	eventually(t, "all read", func() bool { return l.Stats().Messages >= n })
+	all := uint64(<-written)
+	eventually(t, "all read", func() bool { return l.Stats().Bytes >= all })
 	l.stop()
 	close(goOn)
 	if err := l.wait(t); err != nil {
@@ -610,6 +633,49 @@ func TestRun_Restart(t *testing.T) {
 		}
 		if zero := facts[0].From == 0; zero != (started[i] == "") {
 			t.Errorf("session %d: started %v", i+1, facts[0].From.Time())
+		}
+	}
+}
+
+// The daemon may stop at any point of a connect, and a PBX may leave at any.
+func TestRun_EndsAnywhere(t *testing.T) {
+	for _, stop := range []bool{true, false} {
+		for n := range 14 {
+			var l *link
+			ready := make(chan struct{})
+			l = newLink(t, Config{IdleAfter: 5 * time.Millisecond, Address: serve(t, func(p *peer) {
+				<-ready
+				end := func() bool {
+					n--
+					if n >= 0 {
+						return false
+					}
+					if stop {
+						l.stop()
+						p.action()
+					}
+					return true
+				}
+				if end() || !p.login("") || end() {
+					return
+				}
+				for a := p.action(); a != nil && !end(); a = p.action() {
+					p.answer(a)
+				}
+			})})
+			l.run(t, func(e call.Event) { l.facts <- e })
+			close(ready)
+			err := l.wait(t)
+			if (err == nil) != stop {
+				t.Errorf("stopped: %v, ended with %v", stop, err)
+			}
+			var got []call.Kind
+			for len(l.facts) > 0 {
+				got = append(got, (<-l.facts).Kind)
+			}
+			if len(got) > 0 && (got[0] != call.LinkUp || got[len(got)-1] != call.LinkDown) {
+				t.Errorf("facts %v", got)
+			}
 		}
 	}
 }

@@ -29,11 +29,10 @@
 //
 // # Restart of the PBX
 //
-// LinkUp.From is the moment at which the PBX's process began: CoreStartupTime,
-// which is the PBX's local time read as ours unless Uptime of FullyBooted puts it
-// right; or Uptime alone. It is good to within two seconds, so that a process is
-// another one when its start differs by more than three. PBXStarted comes before
-// the Snapshot where the Connector itself saw the change.
+// LinkUp.From is the moment at which the PBX's process began, zero if that is not
+// certain: CoreStartupTime is local time in the PBX's zone, so it takes the Uptime
+// of FullyBooted (read = system) or a PBX on this machine to place it. PBXStarted
+// comes before the Snapshot where the Connector itself saw the process change.
 //
 // # Clocks
 //

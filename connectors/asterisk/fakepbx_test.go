@@ -81,7 +81,8 @@ type peer struct {
 	statuses []string          // the same of Status
 	extra    map[string]string // whole answers by action, in the place of the usual ones
 
-	asked []map[string]string
+	asked   []map[string]string
+	written int // bytes
 }
 
 func newPeer(conn net.Conn) *peer { return &peer{conn: conn, in: bufio.NewScanner(conn)} }
@@ -92,6 +93,7 @@ func (p *peer) say(format string, args ...any) {
 }
 
 func (p *peer) raw(b []byte) {
+	p.written += len(b)
 	if p.chop == 0 {
 		p.conn.Write(b)
 		return

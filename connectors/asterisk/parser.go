@@ -34,6 +34,7 @@ type parser struct {
 	messages chan map[string]string // everything amigo read, in order
 	conn     net.Conn               // our side of its connection
 	done     chan struct{}          // it has been closed
+	log      *slog.Logger
 }
 
 const (
@@ -42,14 +43,14 @@ const (
 )
 
 // openParser starts an amigo and returns when it waits for messages.
-func openParser(ctx context.Context) (*parser, error) {
+func openParser(ctx context.Context, log *slog.Logger) (*parser, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, openWithin, fmt.Errorf("amigo did not sign in at its door within %v", openWithin))
 	defer cancel()
 	door, err := wire.OpenDoor()
 	if err != nil {
 		return nil, err
 	}
-	p := &parser{messages: make(chan map[string]string, 64), done: make(chan struct{})}
+	p := &parser{messages: make(chan map[string]string, 64), done: make(chan struct{}), log: log}
 	a := amigo.New(&amigo.Settings{
 		Host: door.Host, Port: door.Port, Username: "calljournal", Password: door.Secret,
 		ReconnectInterval: time.Millisecond, // zero would be a second; nobody is there to reconnect to
@@ -57,12 +58,12 @@ func openParser(ctx context.Context) (*parser, error) {
 	// Everything is registered before Connect: amigo holds a lock of its own
 	// while it calls back.
 	signedIn, running := make(chan struct{}), make(chan struct{})
-	a.On("connect", func(string) { close(signedIn) })
-	var once sync.Once
+	var connected, closed sync.Once
+	a.On("connect", func(string) { connected.Do(func() { close(signedIn) }) })
 	a.On("error", func(what string) {
 		if what == "AMI Reconnect failed" {
 			<-running // Close reads what Connect sets
-			once.Do(func() {
+			closed.Do(func() {
 				a.Close()
 				close(p.done)
 			})
@@ -74,7 +75,8 @@ func openParser(ctx context.Context) (*parser, error) {
 
 	p.conn, err = door.Admit(ctx, wire.AskAMI)
 	if err != nil {
-		return nil, err // the door is shut: amigo ends as in 3
+		p.close() // the door is shut: it ends as in 3
+		return nil, err
 	}
 	// Not a byte before amigo has its second reader: it throws the first away
 	// with all that it holds.
@@ -82,15 +84,17 @@ func openParser(ctx context.Context) (*parser, error) {
 	case <-signedIn:
 		return p, nil
 	case <-ctx.Done():
-		p.conn.Close()
+		p.close()
 		return nil, context.Cause(ctx)
 	}
 }
 
 // close ends amigo after its last message, or drops what it still has if there
 // was none.
-func (p *parser) close(log *slog.Logger) {
-	p.conn.Close()
+func (p *parser) close() {
+	if p.conn != nil {
+		p.conn.Close()
+	}
 	patience := time.NewTimer(closeWithin)
 	defer patience.Stop()
 	for {
@@ -101,7 +105,7 @@ func (p *parser) close(log *slog.Logger) {
 		case <-patience.C:
 			// Somebody else listens on the door's port by now and keeps amigo
 			// waiting; it ends when he hangs up. It has no secret of ours.
-			log.Warn("the AMI parser did not end in time; it is left behind", "after", closeWithin)
+			p.log.Warn("the AMI parser did not end in time; it is left behind", "after", closeWithin)
 			return
 		}
 	}

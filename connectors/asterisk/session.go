@@ -26,11 +26,13 @@ type session struct {
 	seq    uint64
 	tag    string // begins all ActionIDs of this session, and nobody else's
 
-	up      bool // LinkUp is out
-	survey  *survey
+	up      bool    // LinkUp is out
+	survey  *survey // under way
 	surveys int
-	gaps    []call.Event // told before the snapshot that heals them
-	held    []call.Event // facts that came while a survey was under way
+	again   time.Time     // when the next one is due, after one without an answer
+	pause   time.Duration // before that
+	gaps    []call.Event  // told before the snapshot that heals them
+	held    []call.Event  // facts that came while a survey was under way
 
 	seen    call.Moment   // arrival of the last message
 	ahead   time.Duration // how far the PBX's clock is ahead of ours
@@ -65,8 +67,11 @@ func (s *session) run(p *parser) error {
 			}
 			s.take(m)
 		case now := <-patience.C:
-			if s.survey != nil && now.Sub(s.survey.asked) >= s.c.cfg.AnswerWithin {
+			switch {
+			case s.survey != nil && now.Sub(s.survey.asked) >= s.c.cfg.AnswerWithin:
 				s.conclude()
+			case s.survey == nil && !s.again.IsZero() && now.After(s.again):
+				s.ask()
 			}
 		case err := <-pumped:
 			if err != nil {
@@ -133,34 +138,15 @@ func (s *session) booted(m map[string]string) {
 	if err != nil || seconds < 0 || seconds > 1<<31 {
 		return
 	}
-	started := s.seen.Add(-time.Duration(seconds) * time.Second)
+	began := s.seen.Add(-time.Duration(seconds) * time.Second)
 	if s.survey != nil {
-		s.survey.booted = started
+		s.survey.booted = began
 		return
 	}
-	if s.c.restarted(started) {
-		s.send(call.Event{Kind: call.PBXStarted, At: s.pbxTime(s.seen), Seen: s.seen, From: started})
+	if s.c.restarted(start{began, true}) {
+		s.send(call.Event{Kind: call.PBXStarted, At: s.pbxTime(s.seen), Seen: s.seen, From: began})
 		s.ask()
 	}
-}
-
-// restarted compares the start of the PBX's process with what is known and
-// keeps it. Uptime is in whole seconds and so is CoreStartupTime: a difference of
-// up to three seconds is none, and no Asterisk comes up twice in that time.
-func (c *Connector) restarted(started call.Moment) bool {
-	before := c.started
-	if started == 0 {
-		gone := c.stopping
-		c.stopping = false
-		return gone
-	}
-	apart := started.Sub(before).Abs()
-	same := apart <= 3*time.Second
-	c.stopping = false
-	if before == 0 || !same {
-		c.started = started
-	}
-	return before != 0 && !same
 }
 
 // checkStamp keeps the advice about timestampevents.

@@ -63,7 +63,6 @@ type surveyed struct {
 	live call.LiveLeg
 	age  time.Duration // -1: unknown
 	seen call.Moment
-	app  string
 }
 
 // ask begins a survey, in the place of one under way.
@@ -292,20 +291,6 @@ func created(id call.LegID, age time.Duration, now call.Moment) call.Moment {
 	return began
 }
 
-// started is when the PBX's process began, zero if it did not say.
-// CoreStartupTime is local time of an unknown place: read as ours, and put right
-// by whole quarters of an hour if the PBX also told for how long it has been up.
-func (v *survey) started() call.Moment {
-	at, err := time.ParseInLocation("2006-01-02 15:04:05", v.settings, time.Local)
-	if err != nil {
-		return call.MomentOf(v.booted.Time().Truncate(time.Second))
-	}
-	if v.booted != 0 {
-		at = at.Add(v.booted.Time().Sub(at).Round(15 * time.Minute))
-	}
-	return call.MomentOf(at)
-}
-
 // conclude ends the survey under way with what it has, states how things stand,
 // and then the facts that came meanwhile.
 func (s *session) conclude() {
@@ -316,20 +301,20 @@ func (s *session) conclude() {
 		s.ahead = v.clock
 	}
 	at := s.pbxTime(s.seen)
-	started := v.started()
-	restarted := s.c.restarted(started)
-	if started != 0 {
-		started = s.c.started // the same process is the same moment
+	began := startOf(v.settings, v.booted, wire.Loopback(s.c.cfg.Address))
+	restarted := s.c.restarted(began)
+	if began.at != 0 {
+		began = s.c.started // the same process is the same moment
 	}
 	if !s.up {
 		s.up = true
 		if v.version != "" {
 			s.c.know("Asterisk " + v.version)
 		}
-		s.send(call.Event{Kind: call.LinkUp, At: at, Seen: s.seen, From: started, Data: s.c.Stats().PBXVersion})
+		s.send(call.Event{Kind: call.LinkUp, At: at, Seen: s.seen, From: began.moment(), Data: s.c.Stats().PBXVersion})
 	}
 	if restarted {
-		s.send(call.Event{Kind: call.PBXStarted, At: at, Seen: s.seen, From: started})
+		s.send(call.Event{Kind: call.PBXStarted, At: at, Seen: s.seen, From: began.moment()})
 	}
 	gaps, held := s.gaps, s.held
 	s.gaps, s.held = nil, nil
@@ -340,6 +325,12 @@ func (s *session) conclude() {
 	// empty snapshot would mean that no call is up.
 	if v.answered["CoreShowChannels"] || v.answered["Status"] {
 		s.send(call.Event{Kind: call.Snapshot, At: at, Seen: s.seen, Live: v.live(s.pbxTime)})
+		s.again, s.pause = time.Time{}, 0
+	} else if len(v.open) > 0 && !v.cutOff {
+		// Too busy to answer, not unwilling: ask again, ever more rarely, for
+		// facts are held up while it is asked.
+		s.pause = max(2*s.pause, 6*s.c.cfg.AnswerWithin)
+		s.again = time.Now().Add(s.pause)
 	}
 	for _, e := range held {
 		s.send(e)
