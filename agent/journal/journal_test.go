@@ -1,0 +1,312 @@
+package journal_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"calljournal/agent/call"
+	"calljournal/agent/journal"
+	"calljournal/agent/journal/journaltest"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// zone has days of 23 and 25 hours; the journal of the tests has one of either.
+var zone = mustZone("Europe/Berlin")
+
+func mustZone(name string) *time.Location {
+	z, err := time.LoadLocation(name)
+	if err != nil {
+		panic(err)
+	}
+	return z
+}
+
+// office is a journal under test, with the calls that should be in it.
+type office struct {
+	t        testing.TB
+	memory   *memory
+	settings journal.Settings
+	engine   *journal.Engine
+	now      call.Moment
+	calls    map[string]*call.Record // as the tracker gave them last
+}
+
+func newOffice(t testing.TB, rules journal.Rules) *office {
+	t.Helper()
+	company := journaltest.NewCompany()
+	d := journal.NewDirectory("RU", company.Employees, company.Lines)
+	tariffs, err := journal.NewTariffs(company.Tariffs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := &office{t: t, memory: newMemory(journal.NewCalendar(zone), rules), calls: map[string]*call.Record{}}
+	o.settings = journal.Settings{Directory: d, Tariffs: tariffs, Rules: rules, Spam: journal.NewSpamList(d, []string{"84957919"}, company.Spam)}
+	o.engine = journal.NewEngine(o.settings, 1)
+	return o
+}
+
+func (o *office) settle(news []journal.Incoming) {
+	o.t.Helper()
+	for _, n := range news {
+		if n.Record == nil {
+			delete(o.calls, n.ID)
+			continue
+		}
+		o.calls[n.ID] = clone(n.Record)
+		o.now = max(o.now, n.Record.EndedAt)
+	}
+	out, err := o.engine.Settle(o.memory, o.now, news)
+	if err != nil {
+		o.t.Fatal(err)
+	}
+	o.memory.commit(o.t, out)
+}
+
+func (o *office) tick(now call.Moment) {
+	o.t.Helper()
+	o.now = max(o.now, now)
+	o.memory.pastDue(o.t, o.engine, o.now)
+}
+
+// all are the calls as they stand in the journal.
+func (o *office) all() []*call.Record {
+	var all []*call.Record
+	for _, r := range o.memory.calls {
+		all = append(all, r)
+	}
+	slices.SortFunc(all, func(a, b *call.Record) int {
+		if earlier(a, b) {
+			return -1
+		}
+		return 1
+	})
+	return all
+}
+
+// agrees compares every call with the obvious verdict about it.
+func (o *office) agrees() {
+	o.t.Helper()
+	if len(o.calls) != len(o.memory.calls) {
+		o.t.Fatalf("%d calls in the journal, want %d", len(o.memory.calls), len(o.calls))
+	}
+	all := o.all()
+	want := obviousVerdicts(all, o.settings.Rules, o.settings.Spam, o.now)
+	wrong := 0
+	for _, r := range all {
+		w := want[r.ID]
+		got := obviousVerdict{types: r.Types, missed: r.Missed}
+		if r.HealedBy != nil {
+			got.healedBy = *r.HealedBy
+		}
+		if !slices.Equal(got.types, w.types) || got.missed != w.missed || got.healedBy != w.healedBy {
+			o.t.Errorf("%s (%s %s, %s): got %+v, want %+v", r.ID, r.Direction, r.Status, r.StartedAt.Time(), got, w)
+			if wrong++; wrong > 10 {
+				o.t.FailNow()
+			}
+		}
+	}
+}
+
+// corrected is a later revision of a call: the tracker learned something.
+func corrected(rnd *rand.Rand, was *call.Record) *call.Record {
+	r := clone(was)
+	shift := time.Duration(rnd.IntN(60_000)) * time.Millisecond
+	switch rnd.IntN(5) {
+	case 0: // it was answered, or was not
+		if r.Status == call.StatusAnswered {
+			r.Status, r.AnsweredAt, r.AnsweredBy, r.LastTalkedBy = call.StatusNoAnswer, 0, nil, nil
+			r.TalkMs = new(int64)
+		} else {
+			r.Status, r.AnsweredAt = call.StatusAnswered, r.StartedAt
+			talk := *r.TotalMs
+			r.TalkMs = &talk
+		}
+	case 1: // it took longer, or shorter
+		for _, p := range []**int64{&r.WaitMs, &r.TalkMs, &r.RingMs} {
+			if *p != nil {
+				v := **p * int64(rnd.IntN(200)) / 100
+				*p = &v
+			}
+		}
+	case 2: // it was at another time
+		for _, m := range []*call.Moment{&r.StartedAt, &r.AnsweredAt, &r.EndedAt} {
+			*m = m.Add(-shift)
+		}
+	case 3: // the number was known late
+		n := fmt.Sprintf("7916%07d", rnd.IntN(10_000_000))
+		r.From.Number = &n
+	case 4:
+		r.Status = call.StatusAbandoned
+		r.AnsweredAt = 0
+		total := int64(rnd.IntN(8000))
+		r.TotalMs, r.EndedAt = &total, r.StartedAt.Add(time.Duration(total)*time.Millisecond)
+	}
+	return r
+}
+
+// manyCalls lets a journal of n calls come to be: in groups, not in order, with
+// late corrections and calls that turn out to be part of others.
+func manyCalls(t testing.TB, o *office, n int, seed uint64) {
+	t.Helper()
+	rnd := rand.New(rand.NewPCG(seed, 2))
+	type late struct {
+		at  int
+		new journal.Incoming
+	}
+	var queue []late
+	var news []journal.Incoming
+	i, size := 0, 1
+	take := func(in journal.Incoming) {
+		news = append(news, in)
+		if len(news) >= size {
+			o.settle(news)
+			news, size = nil, 1+rnd.IntN(120)
+			if rnd.IntN(3) == 0 {
+				o.tick(o.now)
+			}
+		}
+	}
+	start := time.Date(2026, 3, 20, 0, 0, 0, 0, zone)
+	for r := range journaltest.Generate(journaltest.Options{Seed: seed, Calls: n, Days: 45, Start: start, Zone: zone, Hostile: 50}) {
+		i++
+		if rnd.IntN(20) == 0 {
+			queue = append(queue, late{i + rnd.IntN(n/4), journal.Incoming{ID: r.ID, Record: corrected(rnd, r)}})
+		}
+		if rnd.IntN(200) == 0 {
+			queue = append(queue, late{i + rnd.IntN(n/4), journal.Incoming{ID: r.ID}})
+		}
+		if rnd.IntN(50) == 0 { // it is told later than others
+			queue = append(queue, late{i + rnd.IntN(200), journal.Incoming{ID: r.ID, Record: r}})
+			continue
+		}
+		take(journal.Incoming{ID: r.ID, Record: r})
+		for k := 0; k < len(queue); {
+			if queue[k].at > i {
+				k++
+				continue
+			}
+			take(queue[k].new)
+			queue = slices.Delete(queue, k, k+1)
+		}
+	}
+	for _, q := range queue {
+		take(q.new)
+	}
+	o.settle(news)
+	o.tick(o.now)
+}
+
+// tables are the statistics that are compared.
+var tables = []struct {
+	by     journal.By
+	step   journal.Step
+	layout string // of the rows
+}{
+	{journal.ByNothing, journal.Whole, ""},
+	{journal.ByNothing, journal.Hourly, "2006-01-02T15:00Z07:00"},
+	{journal.ByNothing, journal.Daily, "2006-01-02"},
+	{journal.ByNothing, journal.Monthly, "2006-01"},
+	{journal.ByDirection, journal.Whole, ""},
+	{journal.ByLine, journal.Monthly, "2006-01"},
+	{journal.BySource, journal.Whole, ""},
+	{journal.ByTrunk, journal.Whole, ""},
+	{journal.ByQueue, journal.Daily, "2006-01-02"},
+	{journal.ByEmployee, journal.Whole, ""},
+	{journal.ByEmployee, journal.Daily, "2006-01-02"},
+	{journal.ByDepartment, journal.Daily, "2006-01-02"},
+}
+
+// countsAgree compares the cells that were kept along, and the same counted from
+// the calls, with the obvious figures.
+func (o *office) countsAgree() {
+	o.t.Helper()
+	all := o.all()
+	for _, x := range tables {
+		at := func(r *call.Record) string { return r.StartedAt.Time().In(zone).Format(x.layout) }
+		want := obviousRows(all, x.by, at, o.settings.Rules.ServiceLevel)
+		sheet := func() *journal.Sheet { return journal.NewSheet(o.memory.calendar, o.settings.Rules, x.by, x.step) }
+		calls := sheet()
+		for _, r := range all {
+			calls.AddCall(r)
+		}
+		if got := inOrder(calls.Rows()); !reflect.DeepEqual(got, want) {
+			o.t.Fatalf("by %d, %q, from calls: %s", x.by, x.layout, cmp.Diff(want, got))
+		}
+		if calls.NeedsCalls() {
+			continue
+		}
+		days := sheet()
+		for k, c := range o.memory.cells {
+			if k.By == x.by {
+				days.AddDay(k.Name, k.Day, c)
+			}
+		}
+		got := inOrder(days.Rows())
+		if days.Unsure() {
+			forgive(got, want)
+		}
+		if !reflect.DeepEqual(got, want) {
+			o.t.Fatalf("by %d, %q, from days: %s", x.by, x.layout, cmp.Diff(want, got))
+		}
+	}
+}
+
+// inOrder sorts as the obvious rows are.
+func inOrder(rows []journal.Row) []journal.Row {
+	slices.SortFunc(rows, func(a, b journal.Row) int {
+		return strings.Compare(a.At+"\x00"+a.Group, b.At+"\x00"+b.Group)
+	})
+	return rows
+}
+
+// forgive lets a longest that is only a bound be one.
+func forgive(got, want []journal.Row) {
+	for i := range got {
+		if i >= len(want) {
+			return
+		}
+		for _, p := range [][2]**int64{
+			{&got[i].WaitLongest, &want[i].WaitLongest}, {&got[i].RingLongest, &want[i].RingLongest}, {&got[i].TalkLongest, &want[i].TalkLongest},
+		} {
+			if g, w := *p[0], *p[1]; g != nil && w != nil && *g > *w {
+				*p[0] = w
+			}
+		}
+	}
+}
+
+func TestJournal_AgreesWithTheObvious(t *testing.T) {
+	n := 50_000
+	if testing.Short() {
+		n = 5000
+	}
+	rules := journal.DefaultRules()
+	rules.SpamShortCalls = 3
+	o := newOffice(t, rules)
+	manyCalls(t, o, n, 1)
+	o.agrees()
+	o.countsAgree()
+
+	// Other rules: the whole journal is settled anew, as a job does it, while the
+	// verdicts of both rules are in it.
+	rules.UniqueDepth, rules.LostWindow, rules.ShortAbandon = 3*24*time.Hour, 90*time.Minute, 12*time.Second
+	rules.TargetMinTalk, rules.SpamShortCalls = 45*time.Second, 0
+	o.settings.Rules = rules
+	o.engine = journal.NewEngine(o.settings, 2)
+	all := o.all()
+	for part := range slices.Chunk(all, 500) {
+		var news []journal.Incoming
+		for _, r := range part {
+			news = append(news, journal.Incoming{ID: r.ID, Record: clone(r)})
+		}
+		o.settle(news)
+	}
+	o.agrees()
+	o.countsAgree()
+}
