@@ -459,7 +459,7 @@ func (s *story) doubts(c *held, v *view, r *Record) {
 		doubt(DoubtStartUnseen)
 	}
 	for _, l := range s.order {
-		if l.unseen && l != v.first {
+		if l.unseen && l != v.first || l.oddity != "" {
 			doubt(DoubtFactsLost)
 		}
 		if l.vanished != "" {

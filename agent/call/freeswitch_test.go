@@ -272,14 +272,16 @@ func TestFreeSWITCH_Eavesdropping(t *testing.T) {
 func TestFreeSWITCH_LastEventsAlone(t *testing.T) {
 	a, b := fsEnd("a", "NORMAL_CLEARING", call.EndedByFarEnd, 0, 1000), fsEnd("b", "NORMAL_CLEARING", call.EndedByPBX, 10, 1000)
 	in, out := fsIn("a", "external", "79161234567", "74951230101"), fsOut("b", "a", "1001", "1001")
+	a.Link, b.Link = "a", "a"
 	a.Channel, a.Endpoint, a.State, a.Number, a.Dialled = in.Channel, in.Endpoint, in.State, in.Number, in.Dialled
 	b.Channel, b.Endpoint, b.State, b.Number, b.Peer = out.Channel, out.Endpoint, out.State, out.Number, "a"
 	for _, e := range []*call.Event{&a, &b} {
 		e.History.Bridged, e.History.HungUp = at(1000), at(3000)
 	}
 	b.History.Progress = at(100)
-	newFS(t).state(3000, b).state(3000, a).
-		want(map[string]any{"direction": "inbound", "from": "79161234567", "to": "74951230101", "status": "answered", "answered_by": "1001", "total": 3000, "ended_by": "caller"})
-	newFS(t).state(3000, a).state(3000, b).
-		want(map[string]any{"direction": "inbound", "from": "79161234567", "to": "74951230101", "status": "answered", "answered_by": "1001", "total": 3000, "ended_by": "caller"})
+	a.History.Vars, b.History.Vars = map[string]string{"last_bridge_to": "b"}, map[string]string{"last_bridge_to": "a"}
+	want := map[string]any{"direction": "inbound", "from": "79161234567", "to": "74951230101", "status": "answered", "answered_by": "1001",
+		"wait": 1000, "ring": 900, "talk": 2000, "total": 3000, "ended_by": "caller", "quality": call.QualityPartial}
+	t.Run("the phone's first", func(t *testing.T) { newFS(t).state(3000, b).state(3000, a).want(want) })
+	t.Run("the caller's first", func(t *testing.T) { newFS(t).state(3000, a).state(3000, b).want(want) })
 }

@@ -61,6 +61,9 @@ func tell(o Options, c *held, now Moment) *story {
 	for _, l := range s.order {
 		s.heal(l)
 	}
+	for _, l := range s.order {
+		s.rejoin(l)
+	}
 	slices.SortStableFunc(s.order, func(a, b *leg) int { return int(a.created - b.created) })
 	return s
 }
@@ -263,6 +266,31 @@ func (s *story) heal(l *leg) {
 	if h.Created != 0 {
 		l.created, l.unseen = h.Created, false
 	}
+}
+
+// rejoin puts in the bridge that no fact told of, though the history of a leg in
+// it does: FreeSWITCH says when a leg was last bridged, and with whom.
+func (s *story) rejoin(l *leg) {
+	if l.history == nil || l.history.Bridged == 0 {
+		return
+	}
+	other := s.legs[LegID(l.history.Vars["last_bridge_to"])]
+	if other == nil || other == l {
+		return
+	}
+	if slices.ContainsFunc(s.facts, func(e Event) bool { return e.Kind == Joined && e.Leg == l.id && e.Peer == other.id }) {
+		return
+	}
+	l.oddity = "it was bridged with " + string(other.id) + ", and no event told of it"
+	at := l.history.Bridged
+	i := slices.IndexFunc(s.facts, func(e Event) bool { return e.At > at })
+	if i < 0 {
+		i = len(s.facts)
+	}
+	id := string(min(l.id, other.id)) + "+" + string(max(l.id, other.id))
+	// The facts are the call's own: what is put in is this telling's alone.
+	s.facts = slices.Insert(slices.Clone(s.facts), i,
+		Event{At: at, Kind: Joined, Leg: l.id, Peer: other.id, Bridge: id}, Event{At: at, Kind: Joined, Leg: other.id, Peer: l.id, Bridge: id})
 }
 
 // ---- what a leg is

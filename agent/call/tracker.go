@@ -219,6 +219,9 @@ func (t *Tracker) callOf(e Event) *held {
 		link, of = e.PeerLink, ""
 	}
 	c := t.legs[of]
+	if c == nil && of != "" {
+		link = string(of) // who asked for it will come by that name
+	}
 	if c == nil && link != "" {
 		if c = t.links[link]; c == nil {
 			c = t.legs[LegID(link)]
