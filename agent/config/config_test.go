@@ -298,6 +298,25 @@ func TestLoad_NoFile(t *testing.T) {
 	}
 }
 
+func TestPlace(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "calljournal.toml")
+	if p, err := config.Place(path, false, env(nil)); err != nil || p.Socket != "/run/calljournal/control.sock" {
+		t.Errorf("no file: %+v, %v", p, err)
+	}
+	if _, err := config.Place(path, true, env(nil)); err == nil {
+		t.Error("a file that was asked for is not there, and nobody says so")
+	}
+	// Secrets that cannot be read, and keys that are wrong, are not its business.
+	text := "[agent]\nsocket = \"/x/c.sock\"\n[[pbx]]\nsecret_file = \"/nonexistent\"\nadress = 1\n"
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if p, err := config.Place(path, true, env(nil)); err != nil || p.Socket != "/x/c.sock" || p.DataDir != "/var/lib/calljournal" {
+		t.Errorf("%+v, %v", p, err)
+	}
+}
+
 func FuzzParse(f *testing.F) {
 	f.Add(minimal)
 	f.Add(contract)

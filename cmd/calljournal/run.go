@@ -36,15 +36,15 @@ func runDaemon(sh *shell) error {
 	ctx, stop := endBySignal(sh.ctx, log)
 	defer stop()
 
+	reload := make(chan os.Signal, 1)
+	signal.Notify(reload, syscall.SIGHUP)
+	defer signal.Stop(reload)
 	alive, started := systemdNotify(log)
 	a, err := agent.New(agent.Options{Config: c, Logger: log, Level: level, Version: version, Alive: alive, Started: started})
 	if err != nil {
 		return err
 	}
 	log.Debug("configuration in effect", "toml", c.Redacted())
-	reload := make(chan os.Signal, 1)
-	signal.Notify(reload, syscall.SIGHUP)
-	defer signal.Stop(reload)
 	go func() {
 		for {
 			select {
