@@ -248,7 +248,7 @@ func (s *settling) stretches(history string, x *edit) ([]stretch, error) {
 		p := stretch{from: at.Add(-back), to: at.Add(forward)}
 		p.back = p.from.Add(-forward)
 		if numbered(history) {
-			before, ok, err := s.past.InboundBefore(history, p.from)
+			before, ok, err := s.inboundBefore(history, x, p.from)
 			if err != nil {
 				return nil, err
 			}
@@ -258,7 +258,7 @@ func (s *settling) stretches(history string, x *edit) ([]stretch, error) {
 			if _, ok := slices.BinarySearch(x.inbound, at); ok {
 				// Whether the next inbound call is unique hangs on this one, however
 				// long after it comes.
-				next, ok, err := s.past.InboundAfter(history, at)
+				next, ok, err := s.inboundAfter(history, x, at)
 				if err != nil {
 					return nil, err
 				}
@@ -276,6 +276,24 @@ func (s *settling) stretches(history string, x *edit) ([]stretch, error) {
 		parts = append(parts, p)
 	}
 	return parts, nil
+}
+
+// inboundBefore looks at what is committed and at what is new. What is removed
+// counts as if it were there: its own stretch reaches on from it.
+func (s *settling) inboundBefore(history string, x *edit, at call.Moment) (call.Moment, bool, error) {
+	began, ok, err := s.past.InboundBefore(history, at)
+	if i, _ := slices.BinarySearch(x.inbound, at); i > 0 && (!ok || x.inbound[i-1] > began) {
+		began, ok = x.inbound[i-1], true
+	}
+	return began, ok, err
+}
+
+func (s *settling) inboundAfter(history string, x *edit, at call.Moment) (call.Moment, bool, error) {
+	began, ok, err := s.past.InboundAfter(history, at)
+	if i, _ := slices.BinarySearch(x.inbound, at+1); i < len(x.inbound) && (!ok || x.inbound[i] < began) {
+		began, ok = x.inbound[i], true
+	}
+	return began, ok, err
 }
 
 // history gives the verdicts that an edit of one history asks for.

@@ -29,7 +29,7 @@ func mustZone(name string) *time.Location {
 
 // office is a journal under test, with the calls that should be in it.
 type office struct {
-	t        testing.TB
+	t        fataler
 	memory   *memory
 	settings journal.Settings
 	engine   *journal.Engine
@@ -37,7 +37,7 @@ type office struct {
 	calls    map[string]*call.Record // as the tracker gave them last
 }
 
-func newOffice(t testing.TB, rules journal.Rules) *office {
+func newOffice(t fataler, rules journal.Rules) *office {
 	t.Helper()
 	company := journaltest.NewCompany()
 	d := journal.NewDirectory("RU", company.Employees, company.Lines)
@@ -152,7 +152,7 @@ func corrected(rnd *rand.Rand, was *call.Record) *call.Record {
 
 // manyCalls lets a journal of n calls come to be: in groups, not in order, with
 // late corrections and calls that turn out to be part of others.
-func manyCalls(t testing.TB, o *office, n int, seed uint64) {
+func manyCalls(t fataler, o *office, n int, seed uint64) {
 	t.Helper()
 	rnd := rand.New(rand.NewPCG(seed, 2))
 	type late struct {

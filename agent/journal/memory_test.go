@@ -3,7 +3,6 @@ package journal_test
 import (
 	"cmp"
 	"slices"
-	"testing"
 
 	"calljournal/agent/call"
 	"calljournal/agent/journal"
@@ -23,6 +22,15 @@ func newMemory(c journal.Calendar, r journal.Rules) *memory {
 		calls: map[string]*call.Record{}, histories: map[string][]journal.Touch{},
 		cells: map[journal.Key]*journal.Cell{}, calendar: c, rules: r,
 	}
+}
+
+// fataler is a test, of the testing package or of rapid's.
+type fataler interface {
+	Helper()
+	Errorf(format string, args ...any)
+	Fatalf(format string, args ...any)
+	Fatal(args ...any)
+	FailNow()
 }
 
 // clone copies what an Engine may change in a record.
@@ -89,7 +97,7 @@ func (m *memory) Overdue(before call.Moment, limit int) (places []journal.Place,
 }
 
 // commit takes an Outcome in, and insists that it fits what is there.
-func (m *memory) commit(t testing.TB, o *journal.Outcome) {
+func (m *memory) commit(t fataler, o *journal.Outcome) {
 	t.Helper()
 	deltas := journal.NewDeltas(m.calendar, m.rules)
 	seen := map[string]bool{}
@@ -148,7 +156,7 @@ func (m *memory) commit(t testing.TB, o *journal.Outcome) {
 }
 
 // pastDue ticks until nothing more is overdue.
-func (m *memory) pastDue(t testing.TB, e *journal.Engine, now call.Moment) {
+func (m *memory) pastDue(t fataler, e *journal.Engine, now call.Moment) {
 	t.Helper()
 	for {
 		const limit = 7
