@@ -2,8 +2,14 @@ package api
 
 import (
 	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
 	"reflect"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 
@@ -109,4 +115,38 @@ func BenchmarkPage(b *testing.B) {
 	}
 	b.SetBytes(int64(len(buf)))
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/500, "ns/entry")
+}
+
+// BenchmarkSync is what a central server waits for after a long absence: the
+// journal read, decoded and written as JSON.
+func BenchmarkSync(b *testing.B) {
+	const calls = 20_000
+	db, err := storage.Open(filepath.Join(b.TempDir(), "journal.db"), storage.Options{Agent: "office", NoSync: true})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer db.Close()
+	for n := 0; n < calls; n += 500 {
+		batch := &storage.Batch{}
+		for i := range 500 {
+			r := usual()
+			r.ID = fmt.Sprintf("main:%d", n+i)
+			batch.Entries = append(batch.Entries, storage.Entry{Op: storage.OpCall, Call: r})
+		}
+		if err := db.Commit(batch); err != nil {
+			b.Fatal(err)
+		}
+	}
+	s := New(Options{Agent: "office", Store: db, Logger: slog.New(slog.DiscardHandler), Now: time.Now})
+	h := s.Local()
+	for b.Loop() {
+		for after := 0; after < calls; after += maxPage {
+			req := httptest.NewRequest(http.MethodGet, fmt.Sprintf("/v1/sync?after=%d&limit=%d", after, maxPage), nil)
+			w := httptest.NewRecorder()
+			if h.ServeHTTP(w, req); w.Code != http.StatusOK {
+				b.Fatal(w.Code)
+			}
+		}
+	}
+	b.ReportMetric(float64(calls)*float64(b.N)/b.Elapsed().Seconds(), "entries/s")
 }

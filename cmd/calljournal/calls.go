@@ -2,7 +2,6 @@ package main
 
 import (
 	"encoding/csv"
-	"encoding/json"
 	"fmt"
 	"net/url"
 	"strconv"
@@ -132,11 +131,4 @@ func cell(s string) string {
 		return "'" + s
 	}
 	return s
-}
-
-// line prints a record on one line, for pipes.
-func (sh *shell) line(r *call.Record) error {
-	e := json.NewEncoder(sh.out)
-	e.SetEscapeHTML(false)
-	return e.Encode(r)
 }
