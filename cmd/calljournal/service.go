@@ -48,6 +48,11 @@ func (serviceInstall) Run(sh *shell) error {
 			return err
 		}
 	}
+	if installed(sh) { // again, for another place, another configuration, a new secret file
+		if err := controlService(sh, "uninstall"); err != nil {
+			return err
+		}
+	}
 	if err := controlService(sh, "install"); err != nil {
 		return err
 	}
@@ -76,12 +81,24 @@ func controlService(sh *shell, action string) error {
 	}
 	if err := service.Control(s, action); err != nil {
 		hint := "see journalctl -u calljournal"
-		if os.Geteuid() > 0 {
+		switch {
+		case os.Geteuid() > 0:
 			hint = "this needs administrator's rights: sudo calljournal service " + action
+		case action != "install" && !installed(sh):
+			hint = "calljournal service install"
 		}
 		return fmt.Errorf("%s the service: %w\nTry: %s", action, err, hint)
 	}
 	return nil
+}
+
+func installed(sh *shell) bool {
+	s, err := systemService(sh)
+	if err != nil {
+		return false
+	}
+	_, err = s.Status()
+	return !errors.Is(err, service.ErrNotInstalled)
 }
 
 // systemService describes the service to whatever runs services here.

@@ -33,7 +33,7 @@ Give it to whoever asks; it is shown only now. Here, put it into a file and name
     scope = %q
     token_file = "/etc/calljournal/%s.token"
 
-Then: calljournal service restart
+Then, so that the service may read the file: calljournal service install && calljournal service restart
 `, token, sh.config, v.Name, v.Name, v.Scope, v.Name)
 	return err
 }
