@@ -252,12 +252,17 @@ func (a *Agent) ask(ctx context.Context, f func()) error {
 	}
 }
 
+// live gives the calls in progress as they look at now; their times are the
+// PBX's. It is for the ingest goroutine.
+func (l *link) live(now time.Time) []call.Record {
+	return l.tracker.Live(call.MomentOf(now) + l.now.Ahead)
+}
+
 // Live gives the calls in progress, oldest first.
 func (a *Agent) Live(ctx context.Context) (calls []call.Record, err error) {
 	err = a.ask(ctx, func() {
-		at := call.MomentOf(a.now())
 		for _, l := range a.links {
-			calls = append(calls, l.tracker.Live(at)...)
+			calls = append(calls, l.live(a.now())...)
 		}
 		for i := range calls {
 			a.directory.Load().Enrich(&calls[i])

@@ -112,9 +112,8 @@ func bytesText(n int64) string {
 
 func (a *Agent) openCalls(ctx context.Context) (n []int, err error) {
 	err = a.ask(ctx, func() {
-		at := call.MomentOf(a.now())
 		for _, l := range a.links {
-			n = append(n, len(l.tracker.Live(at)))
+			n = append(n, len(l.live(a.now())))
 		}
 	})
 	if n == nil {

@@ -186,6 +186,14 @@ func TestDoors(t *testing.T) {
 	}
 }
 
+func TestMethodNotAllowed(t *testing.T) {
+	r := newRig(t)
+	w := r.do(t, httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/v1/sync", nil), syncToken)
+	if w.Code != 405 || w.Header().Get("Allow") != "GET" || w.Header().Get("Content-Type") != "application/problem+json" {
+		t.Errorf("%d, Allow %q: %s", w.Code, w.Header().Get("Allow"), w.Body)
+	}
+}
+
 func TestTokens_ChangeWhileRunning(t *testing.T) {
 	r := newRig(t)
 	r.server.SetTokens([]api.Token{api.NewToken("new", api.ScopeSync, "another-0123456789abcdef")})

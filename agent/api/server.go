@@ -122,9 +122,25 @@ func (s *Server) routes() {
 		s.raw("GET /metrics", nil, promhttp.HandlerFor(s.o.Metrics, promhttp.HandlerOpts{DisableCompression: true}).ServeHTTP)
 	}
 	s.raw("GET /v1/live", []string{ScopeJournal}, s.live)
-	s.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+	s.mux.HandleFunc("/", s.nothing)
+}
+
+// nothing answers where no route matches: another method may have one.
+func (s *Server) nothing(w http.ResponseWriter, r *http.Request) {
+	var allowed []string
+	for _, method := range []string{http.MethodGet, http.MethodPut, http.MethodPost, http.MethodDelete} {
+		other := r.Clone(r.Context())
+		other.Method = method
+		if _, pattern := s.mux.Handler(other); pattern != "/" {
+			allowed = append(allowed, method)
+		}
+	}
+	if len(allowed) == 0 {
 		problem(w, http.StatusNotFound, "there is nothing at this address; /openapi.yaml lists what there is")
-	})
+		return
+	}
+	w.Header().Set("Allow", strings.Join(allowed, ", "))
+	problem(w, http.StatusMethodNotAllowed, r.Method+" is not for this address; "+strings.Join(allowed, ", ")+" is")
 }
 
 // raw is a route outside huma: what it answers is no JSON document.
