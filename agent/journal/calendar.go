@@ -45,21 +45,23 @@ func (c Calendar) Day(m call.Moment) (day Day, hour int) {
 }
 
 // Span gives two moments such that every moment of the day is in [from, to). It
-// may be wider than the day where a zone sets its clocks at midnight.
+// is wider than the day where a zone sets its clocks around midnight.
 func (c Calendar) Span(d Day) (from, to call.Moment) {
-	east, west := c.offsets(d)
+	east, _ := c.midnight(d)
+	_, west := c.midnight(d + 1)
 	return call.MomentOf(time.Unix(int64(d)*86400-east, 0)), call.MomentOf(time.Unix(int64(d+1)*86400-west, 0))
 }
 
-// offsets are the easternmost and the westernmost that are in force within a day
-// and a half of noon.
-func (c Calendar) offsets(d Day) (east, west int64) {
-	noon := time.Unix(int64(d)*86400+43200, 0)
-	for h := -36; h <= 36; h += 12 {
-		_, o := noon.Add(time.Duration(h) * time.Hour).In(c.zone).Zone()
-		if h == -36 {
-			east, west = int64(o), int64(o)
-		}
+// midnight gives the easternmost and the westernmost offset in force within an
+// hour of the midnight with which a day begins: it comes as early as the one and
+// as late as the other says.
+func (c Calendar) midnight(d Day) (east, west int64) {
+	u := d.utc()
+	at := time.Date(u.Year(), u.Month(), u.Day(), 0, 0, 0, 0, c.zone)
+	_, o := at.Zone()
+	east, west = int64(o), int64(o)
+	for _, h := range []time.Duration{-time.Hour, time.Hour} {
+		_, o := at.Add(h).Zone()
 		east, west = max(east, int64(o)), min(west, int64(o))
 	}
 	return east, west

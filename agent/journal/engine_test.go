@@ -212,6 +212,30 @@ func TestEngine_AbsurdTimes(t *testing.T) {
 			t.Errorf("%s is gone", id)
 		}
 	}
+	// Who waits forty days is taken for having waited one.
+	o = newOffice(t, journal.DefaultRules())
+	out, err := o.engine.Settle(o.memory, epoch, []journal.Incoming{{ID: "a", Record: long.record()}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.memory.commit(t, out)
+	o.tick(epoch.Add(48 * time.Hour))
+	o.says("a", "unique", "missed")
+	o.tick(epoch.Add(48*time.Hour + time.Millisecond))
+	o.says("a", "unique", "missed", "lost")
+}
+
+// A clock that steps back finds nobody again.
+func TestEngine_TimeDoesNotGoBack(t *testing.T) {
+	o := newOffice(t, journal.DefaultRules())
+	o.put(missed("a", 0))
+	o.tick(epoch.Add(48 * time.Hour))
+	out, err := o.engine.Settle(o.memory, epoch, []journal.Incoming{{ID: "b", Record: missed("b", 48*time.Hour).record()}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.memory.commit(t, out)
+	o.says("a", "unique", "missed", "lost")
 }
 
 // What people set, and revisions, outlive what the tracker says later; what says

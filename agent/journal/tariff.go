@@ -45,7 +45,7 @@ func NewTariffs(tariffs []Tariff) (*Tariffs, error) {
 		p.scale = max(minScale, len(part))
 		var ok bool
 		digits := whole + part + strings.Repeat("0", p.scale-len(part))
-		if p.perMinute, ok = new(big.Int).SetString(digits, 10); !ok || strings.ContainsAny(digits, "+-_") {
+		if p.perMinute, ok = new(big.Int).SetString(digits, 10); !ok || whole == "" || strings.ContainsAny(digits, "+-_") {
 			return nil, fmt.Errorf(`tariff %s: price of a minute %.40q: want a decimal, as "1.80"`, x.Prefix, x.PerMinute)
 		}
 		if x.Prefix == "" || strings.Map(digit, x.Prefix) != x.Prefix {
