@@ -53,7 +53,15 @@ type Batch struct {
 	State   map[string][]byte   // small named values that must agree with the rest; empty removes
 	Urgent  bool                // may use the reserve: the last commit before an end, a gap that must not be forgotten
 
-	attempt int // the transaction whose outcome the disk did not confirm
+	attempt int          // the transaction whose outcome the disk did not confirm
+	saved   []savedEntry // where the entries come from, when they are salvaged
+}
+
+// savedEntry is what a damaged journal had of an entry. It keeps its moment, the
+// number of its call and, under another key, its bytes.
+type savedEntry struct {
+	num        uint64
+	value, why []byte
 }
 
 // ref is what the journal knows of a call by its id.
@@ -127,7 +135,7 @@ type writing struct {
 func (d *DB) Commit(b *Batch) error {
 	d.writing.Lock()
 	defer d.writing.Unlock()
-	if err := d.commit(b, false); err != nil {
+	if err := d.commit(b); err != nil {
 		return &Error{Op: "commit to", Path: d.path, Err: err, Hint: commitHint(err)}
 	}
 	return nil
@@ -145,9 +153,8 @@ func commitHint(err error) string {
 	return ""
 }
 
-// commit is Commit with the lock held. With keepAt the entries keep the moment
-// that they have.
-func (d *DB) commit(b *Batch, keepAt bool) error {
+// commit is Commit with the lock held.
+func (d *DB) commit(b *Batch) error {
 	late, err := d.settleLate()
 	if err != nil {
 		return err
@@ -157,7 +164,7 @@ func (d *DB) commit(b *Batch, keepAt bool) error {
 	}
 	known := len(d.words.text)
 	var t tail
-	w, err := d.encode(b, keepAt)
+	w, err := d.encode(b)
 	if err == nil {
 		t, err = d.updateWithReserve(w.apply, b.Urgent)
 	}
@@ -246,7 +253,7 @@ func (d *DB) forgetWords(known int) {
 }
 
 // encode turns a batch into keys and values.
-func (d *DB) encode(b *Batch, keepAt bool) (*writing, error) {
+func (d *DB) encode(b *Batch) (*writing, error) {
 	d.mu.RLock()
 	w := &writing{d: d, from: d.tail, tail: d.tail, refs: map[string]*ref{}}
 	known := len(d.words.text)
@@ -260,10 +267,14 @@ func (d *DB) encode(b *Batch, keepAt bool) (*writing, error) {
 		e := &b.Entries[i]
 		w.tail.Head++
 		e.Seq = w.tail.Head
-		if !keepAt {
+		var err error
+		if b.saved != nil {
+			err = w.restore(e, &b.saved[i])
+		} else {
 			e.At = now
+			err = w.entry(e)
 		}
-		if err := w.entry(e); err != nil {
+		if err != nil {
 			return nil, fmt.Errorf("entry %d: %w", e.Seq, err)
 		}
 	}
@@ -353,23 +364,11 @@ func (w *writing) loadRefs(b *Batch) error {
 	})
 }
 
-// entry adds an entry of the feed and what follows from it for the indexes.
+// entry adds an entry of the feed.
 func (w *writing) entry(e *Entry) error {
-	var num uint64
-	switch {
-	case e.Op == OpCall && e.Call != nil:
-		num = w.call(e)
-	case e.Op == OpGap && e.Gap != nil:
-		key, err := pbxKey(e.Gap.PBX)
-		if err != nil {
-			return err
-		}
-		key = momentKey(key, e.Gap.From)
-		w.put(inGaps, key, seal(kindGap, key, binary.AppendUvarint(nil, e.Seq)))
-	case e.Op == OpDelete && e.ID != "":
-		w.drop(e.ID)
-	default:
-		return fmt.Errorf("%q without what it is about", e.Op)
+	num, err := w.index(e, 0)
+	if err != nil {
+		return err
 	}
 	key := numberKey(e.Seq)
 	v, err := w.d.codec.encodeEntry(key, e, num)
@@ -380,15 +379,60 @@ func (w *writing) entry(e *Entry) error {
 	return nil
 }
 
+// restore adds an entry of another journal.
+func (w *writing) restore(e *Entry, s *savedEntry) error {
+	num, err := w.index(e, s.num)
+	if err != nil {
+		return err
+	}
+	key := numberKey(e.Seq)
+	v := reseal(key, s.value)
+	if num != s.num {
+		if v, err = w.d.codec.encodeEntry(key, e, num); err != nil {
+			return err
+		}
+	}
+	w.put(inFeed, key, v)
+	if s.why != nil {
+		key := numberKey(num)
+		w.put(inWhy, key, reseal(key, s.why))
+	}
+	return nil
+}
+
+// index adds what follows from an entry for the indexes. It gives the number of
+// the call that the entry is about: want, if that is not 0 and the call is new.
+func (w *writing) index(e *Entry, want uint64) (num uint64, err error) {
+	switch {
+	case e.Op == OpCall && e.Call != nil:
+		num = w.call(e, want)
+	case e.Op == OpGap && e.Gap != nil:
+		key, err := pbxKey(e.Gap.PBX)
+		if err != nil {
+			return 0, err
+		}
+		key = momentKey(key, e.Gap.From)
+		w.put(inGaps, key, seal(kindGap, key, binary.AppendUvarint(nil, e.Seq)))
+	case e.Op == OpDelete && e.ID != "":
+		w.drop(e.ID)
+	default:
+		return 0, fmt.Errorf("%q without what it is about", e.Op)
+	}
+	return num, nil
+}
+
 // call moves the indexes of a call to its new revision and gives its number.
-func (w *writing) call(e *Entry) uint64 {
+func (w *writing) call(e *Entry, want uint64) uint64 {
 	rec := e.Call
 	r := w.refs[rec.ID]
 	key := idKey(rec.ID)
 	switch {
 	case r == nil:
-		w.tail.Numbers++
-		r = &ref{num: w.tail.Numbers}
+		if want == 0 {
+			want = w.tail.Numbers + 1
+		}
+		w.tail.Numbers = max(w.tail.Numbers, want)
+		r = &ref{num: want}
 		w.refs[rec.ID] = r
 	case rec.Rev < r.rev: // one comes late: the newest is known already
 		r.others = append(r.others, e.Seq)

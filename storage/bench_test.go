@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"fmt"
 	"path/filepath"
 	"testing"
 	"time"
@@ -96,5 +97,22 @@ func BenchmarkQueries(b *testing.B) {
 				}
 			}
 		})
+	}
+}
+
+func BenchmarkSalvage(b *testing.B) {
+	dir := b.TempDir()
+	path := filepath.Join(dir, "journal.db")
+	d := mustOpen(b, path, Options{Reserve: -1, NoSync: true})
+	fill(b, d, newOffice(1), 100_000)
+	if err := d.Close(); err != nil {
+		b.Fatal(err)
+	}
+	b.ResetTimer()
+	for i := range b.N {
+		s, err := Salvage(path, filepath.Join(dir, fmt.Sprint(i)), Options{})
+		if err != nil || s.Entries != 100_000 || s.Lost != 0 {
+			b.Fatal(s, err)
+		}
 	}
 }

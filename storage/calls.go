@@ -97,7 +97,7 @@ func (d *DB) newScan(q Query) (*scan, error) {
 		d.mu.RLock()
 		for i, text := range d.words.text {
 			if strings.Contains(text, s.number) {
-				s.extensions[uint64(i+1)<<wordShift|wordOfExtension] = true
+				s.extensions[wordAs(uint64(i+1), wordOfExtension)] = true
 			}
 		}
 		d.mu.RUnlock()

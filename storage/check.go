@@ -132,6 +132,9 @@ func (c *census) meta(key, value []byte) (err error) {
 		name, err = c.codec.unseal(kindAgent, key, value)
 		c.agent = string(name)
 	case string(keyTail):
+		if c.schema > schemaVersion {
+			return nil
+		}
 		err = c.codec.unpack(kindTail, key, value, &c.tail)
 	case string(keySalvaged):
 		err = checkSum(key, value)
@@ -315,6 +318,20 @@ func inspect(path string) (damage string, err error) {
 	return firstFault(file)
 }
 
+// schema looks up the version alone: what a later version wrote must not be taken
+// for damage, not even when it is damaged.
+func (f *boltFile) schema(codec *codec) (version uint64) {
+	w := f.newWalker(f.metas[0])
+	w.only = string(metaBucket)
+	w.leaf = func(at location, e element) {
+		if string(e.key) == string(keySchema) {
+			version, _ = codec.decodeSchema(e.value)
+		}
+	}
+	w.tree(w.meta.root, "", nil, nil, 0)
+	return version
+}
+
 func firstFault(file *boltFile) (damage string, err error) {
 	if damage := file.metaFault(); damage != "" {
 		return damage, nil
@@ -322,6 +339,9 @@ func firstFault(file *boltFile) (damage string, err error) {
 	codec, err := newCodec()
 	if err != nil {
 		return "", err
+	}
+	if schema := file.schema(codec); schema > schemaVersion {
+		return "", fmt.Errorf("schema %d, this is %d: %w", schema, schemaVersion, ErrVersion)
 	}
 	c := census{codec: codec}
 	w := file.newWalker(file.metas[0])

@@ -112,6 +112,12 @@ func seal(kind byte, key, payload []byte) []byte {
 	return binary.LittleEndian.AppendUint32(v, sum(key, v))
 }
 
+// reseal moves a value to another key.
+func reseal(key, value []byte) []byte {
+	v := append(make([]byte, 0, len(value)), value[:len(value)-4]...)
+	return binary.LittleEndian.AppendUint32(v, sum(key, v))
+}
+
 // sealPacked is seal with compression, where that helps.
 func sealPacked(kind byte, key, payload []byte, dict *s2.Dict) []byte {
 	v := make([]byte, sealBytes+s2.MaxEncodedLen(len(payload)))

@@ -20,7 +20,7 @@ import (
 	"calljournal/agent/call"
 )
 
-var damagedFiles = flag.Int("damaged", 150, "how many damaged files to open")
+var damagedFiles = flag.Int("damaged", 88, "how many damaged files to open")
 
 // hurts are the ways in which a disk, a cable or a hand spoils a file.
 var hurts = []struct {
@@ -345,5 +345,107 @@ func TestSalvageDoesNotBringBackWhatWasDropped(t *testing.T) {
 	}
 	if _, err := again.Call(kept.Entries[7].Call.ID); !errors.Is(err, ErrNotFound) {
 		t.Errorf("the deleted call: %v", err)
+	}
+}
+
+// An erased person does not come back from a tree or a page of before.
+func TestSalvageDoesNotBringBackWhatWasErased(t *testing.T) {
+	d := openTemp(t, Options{NoSync: true})
+	b := callBatch(newOffice(2), 50)
+	mustCommit(t, d, b)
+	erased := b.Entries[7].Call
+	if n, err := d.Erase(erased.ID); err != nil || n != 1 {
+		t.Fatal(n, err)
+	}
+	file, err := os.ReadFile(d.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	newest := 0
+	if a, _ := parseMeta(file); a.transaction%2 == 1 {
+		t.Fatal("transactions do not alternate as this test believes")
+	} else if b, _ := parseMeta(file[pageBytes:]); b.transaction > a.transaction {
+		newest = pageBytes
+	}
+	clear(file[newest : newest+pageBytes])
+	hurt := filepath.Join(t.TempDir(), "hurt.db")
+	if err := os.WriteFile(hurt, file, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	again := mustOpen(t, hurt, Options{Reserve: -1})
+	defer again.Close()
+	if s := again.Stats(); s.Salvaged == nil || s.Calls != 49 || s.Head != 51 {
+		t.Fatalf("salvaged: %+v of %+v", s.Salvaged, s)
+	}
+	for _, e := range wholeFeed(t, again) {
+		if e.Call != nil && e.Call.ID == erased.ID {
+			t.Errorf("entry %d has it", e.Seq)
+		}
+	}
+	if text, err := os.ReadFile(hurt); err != nil || strings.Contains(string(text), *erased.From.Number) {
+		t.Errorf("the number is in the new file (%v)", err)
+	}
+}
+
+// A panic in bbolt while it reads is an error, and only that.
+func TestPanicWhileReading(t *testing.T) {
+	d := openTemp(t, Options{NoSync: true})
+	mustCommit(t, d, callBatch(newOffice(1), 20))
+	err := d.view(func(*bolt.Tx) error { panic("page 7 is no leaf") })
+	if !errors.Is(err, ErrDamaged) || !strings.Contains(d.Stats().Damaged, "page 7") {
+		t.Errorf("got %v, stats say %q", err, d.Stats().Damaged)
+	}
+	mustCommit(t, d, callBatch(newOffice(2), 20))
+}
+
+// After a panic while it writes, what bbolt has in memory cannot be trusted:
+// nothing is written any more, everything can be read, and a new start goes on.
+func TestPanicWhileWriting(t *testing.T) {
+	d := openTemp(t, Options{NoSync: true})
+	mustCommit(t, d, callBatch(newOffice(1), 20))
+	err := d.write(func(tx *bolt.Tx) error {
+		if err := inState.of(tx).Put([]byte("half"), []byte("done")); err != nil {
+			return err
+		}
+		panic("page 7 is no leaf")
+	})
+	if !errors.Is(err, ErrDamaged) {
+		t.Errorf("got %v", err)
+	}
+	if err := d.Commit(callBatch(newOffice(2), 1)); !errors.Is(err, ErrDamaged) {
+		t.Errorf("commit afterwards: %v", err)
+	}
+	if got := len(wholeFeed(t, d)); got != 20 {
+		t.Errorf("%d entries", got)
+	}
+	if err := d.Close(); err != nil {
+		t.Fatal(err)
+	}
+	again := mustOpen(t, d.path, Options{Reserve: -1})
+	defer again.Close()
+	if again.Stats().Salvaged != nil || again.Head() != 20 {
+		t.Errorf("after a new start: %+v", again.Stats())
+	}
+	mustCommit(t, again, callBatch(newOffice(2), 1))
+}
+
+// A page that cannot be read is a fault of memory, because the file is mapped.
+func TestFileGoneUnderTheMap(t *testing.T) {
+	d := openTemp(t, Options{NoSync: true})
+	mustCommit(t, d, callBatch(newOffice(1), 500))
+	if err := os.Truncate(d.path, 3*pageBytes); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := d.Feed(0, 500); !errors.Is(err, ErrDamaged) {
+		t.Errorf("feed: %v", err)
+	}
+	if _, _, err := d.Calls(Query{}); !errors.Is(err, ErrDamaged) {
+		t.Errorf("calls: %v", err)
+	}
+	if err := d.Commit(callBatch(newOffice(2), 1)); !errors.Is(err, ErrDamaged) {
+		t.Errorf("commit: %v", err)
+	}
+	if err := d.Close(); err != nil {
+		t.Errorf("close: %v", err)
 	}
 }

@@ -75,7 +75,7 @@ type DB struct {
 	// writing is held over every change of the file and of what is below it.
 	writing   sync.Mutex
 	unsettled int  // number of the transaction that the disk did not confirm, 0: none
-	broken    bool // a panic in bbolt in the middle of a change: no more of them
+	broken    bool // a change was ended by a panic in bbolt: no more of them
 
 	mu       sync.RWMutex // over what follows; never held over a disk access
 	journal  string
@@ -213,8 +213,8 @@ func openBolt(path string, o *bolt.Options) (b *bolt.DB, err error) {
 	return b, err
 }
 
-// recoverDamage makes an ErrDamaged of a panic. bbolt trusts what it reads: a
-// wrong page number in a file is a wrong address in memory.
+// recoverDamage makes an ErrDamaged of a panic. It must be deferred itself. bbolt
+// trusts what it reads: a wrong page number in a file is a wrong address in memory.
 func recoverDamage(err *error) {
 	if r := recover(); r != nil {
 		*err = fmt.Errorf("%w: %v", ErrDamaged, r)
@@ -253,7 +253,10 @@ func (d *DB) prepare() error {
 	if err != nil || write == nil {
 		return err
 	}
-	return d.change(write)
+	if err := d.change(write); err != nil {
+		return err
+	}
+	return syncFolder(d.path) // of a new file, the name too
 }
 
 // takeOver makes a journal of its own out of a copy. The original goes on giving
@@ -351,9 +354,9 @@ func (d *DB) Close() error {
 		return nil
 	}
 	if d.broken {
-		// bbolt may still hold its locks and would wait for itself. Closing the
-		// descriptor gives up the lock on the file, which is what matters.
-		return d.file.Close()
+		// bbolt may still hold its mutexes and would wait for itself. What matters
+		// is that another start can have the file; the map keeps it open.
+		return errors.Join(unlockFile(d.file), d.file.Close())
 	}
 	d.leaveFreeList()
 	if err := d.bolt.Close(); err != nil {
@@ -393,13 +396,9 @@ func (d *DB) view(fn func(tx *bolt.Tx) error) (err error) {
 	if err != nil {
 		return d.boltError(err)
 	}
-	defer func() {
-		recoverDamage(&err)
-		_ = tx.Rollback() // fails only when already closed
-		if errors.Is(err, ErrDamaged) {
-			d.noteDamage(err)
-		}
-	}()
+	defer d.noteIfDamaged(&err)
+	defer recoverDamage(&err)
+	defer tx.Rollback()
 	return fn(tx)
 }
 
@@ -423,25 +422,17 @@ func (d *DB) write(fn func(tx *bolt.Tx) error) (err error) {
 	number := tx.ID()
 	// Not bolt.DB.Update: after a panic it reads the whole damaged file, in a
 	// goroutine where nobody can recover.
-	defer func() {
-		recoverDamage(&err)
-		if errors.Is(err, ErrDamaged) {
-			d.broken = true
-			d.noteDamage(err)
+	d.broken = true
+	defer d.noteIfDamaged(&err)
+	defer recoverDamage(&err)
+	defer tx.Rollback() // does nothing after a commit
+	if err = fn(tx); err == nil {
+		if err = tx.Commit(); err != nil {
+			err = d.commitFailed(number, err)
 		}
-		func() {
-			var ignored error
-			defer recoverDamage(&ignored)
-			_ = tx.Rollback() // fails when the commit has closed it
-		}()
-	}()
-	if err := fn(tx); err != nil {
-		return err
 	}
-	if err := tx.Commit(); err != nil {
-		return d.commitFailed(number, err)
-	}
-	return nil
+	d.broken = false
+	return err
 }
 
 // commitFailed finds out what a failed commit left behind. bbolt writes the
@@ -508,6 +499,12 @@ func keyText(in bucket, key []byte) string {
 		return strconv.FormatUint(binary.BigEndian.Uint64(key), 10)
 	}
 	return strconv.QuoteToASCII(string(key))
+}
+
+func (d *DB) noteIfDamaged(err *error) {
+	if errors.Is(*err, ErrDamaged) {
+		d.noteDamage(*err)
+	}
 }
 
 // noteDamage tells of damage once. The next Open finds it again and mends it.

@@ -67,10 +67,6 @@ func momentKey(b []byte, m call.Moment) []byte {
 	return binary.BigEndian.AppendUint64(b, uint64(m)^(1<<63))
 }
 
-func momentOfKey(b []byte) call.Moment {
-	return call.Moment(binary.BigEndian.Uint64(b) ^ (1 << 63))
-}
-
 func summaryKey(started call.Moment, num uint64) []byte {
 	return binary.BigEndian.AppendUint64(momentKey(make([]byte, 0, 16), started), num)
 }

@@ -188,7 +188,7 @@ func (d *DB) erase(ids []string) (int, error) {
 	if err != nil || len(b.Entries) == 0 {
 		return 0, err
 	}
-	w, err := d.encode(&b, false)
+	w, err := d.encode(&b)
 	if err != nil {
 		return 0, err
 	}

@@ -125,11 +125,8 @@ func (d *DB) finishSalvage(s *Salvaged) error {
 	if err != nil {
 		return err
 	}
-	err = d.writeSmall("finish", func(u *update) error { return u.tx.Bucket(metaBucket).Put(keySalvaged, v) })
-	if err != nil {
-		return err
-	}
-	return d.bolt.Sync()
+	d.bolt.NoSync = false // this commit makes all of them last
+	return d.writeSmall("finish", func(u *update) error { return u.tx.Bucket(metaBucket).Put(keySalvaged, v) })
 }
 
 // place is where a value stands in a damaged file.
@@ -152,6 +149,7 @@ type wreck struct {
 	faults  uint64
 	// The newest tree that was found may not have been the newest.
 	headHurt bool
+	scanned  bool // all pages, not only those that a tree leads to
 
 	page boltPage // read last
 	buf  []byte
@@ -210,6 +208,7 @@ func (w *wreck) explore(f *boltFile) {
 			return
 		}
 	}
+	w.scanned = true
 	var buf []byte
 	for id := uint64(2); id < whole.pages; id++ {
 		var p boltPage
@@ -313,56 +312,79 @@ func (w *wreck) value(p place) ([]byte, error) {
 // rebuild commits what was found to a new journal.
 func (w *wreck) rebuild(d *DB, s *Salvaged) error {
 	const step = 256
-	lost := uint64(0)
 	if n := len(w.entries); n > 0 {
-		lost = max(w.tail.Head, w.entries[n-1].n) + 1 - max(w.tail.Oldest, 1) - uint64(n)
+		s.Lost = max(w.tail.Head, w.entries[n-1].n) + 1 - max(w.tail.Oldest, 1) - uint64(n)
 	} else if w.tail.Oldest > 0 {
-		lost = w.tail.Head + 1 - w.tail.Oldest
+		s.Lost = w.tail.Head + 1 - w.tail.Oldest
 	}
-	b := Batch{Why: map[string]Why{}}
+	erased := w.erased()
+	var b Batch
 	for i, p := range w.entries {
-		e, num, err := w.entry(p)
-		if err != nil {
-			lost++
+		if e, saved, err := w.entry(p); err != nil {
+			s.Lost++
 		} else {
-			b.Entries = append(b.Entries, e)
-			if e.Call != nil {
-				w.addWhy(&b, e.Call.ID, num)
+			if e.Call != nil && p.n < erased[e.Call.ID] {
+				e = Entry{At: e.At, Op: OpDelete, ID: e.Call.ID}
+				if saved.value, err = w.codec.encodeEntry(numberKey(p.n), &e, 0); err != nil {
+					return err
+				}
 			}
+			b.Entries, b.saved = append(b.Entries, e), append(b.saved, saved)
 		}
 		if len(b.Entries) == step || i == len(w.entries)-1 {
-			if err := d.commit(&b, true); err != nil {
+			if err := d.commit(&b); err != nil {
 				return err
 			}
 			s.Entries += uint64(len(b.Entries))
-			b = Batch{Why: map[string]Why{}}
+			b = Batch{}
 		}
 	}
-	if err := d.commit(&Batch{Facts: w.facts, State: w.state}, true); err != nil {
+	if err := d.commit(&Batch{Facts: w.facts, State: w.state}); err != nil {
 		return err
 	}
-	s.Calls, s.Lost = d.tail.Extents[inCalls].Count, lost
+	s.Calls = d.tail.Extents[inCalls].Count
 	return nil
 }
 
-func (w *wreck) entry(p place) (Entry, uint64, error) {
-	v, err := w.value(p)
-	if err != nil {
-		return Entry{}, 0, err
+// erased finds the calls that were erased, and where the feed says so. Pages that
+// no tree leads to may still have them.
+func (w *wreck) erased() map[string]uint64 {
+	erased := map[string]uint64{}
+	if !w.scanned {
+		return erased
 	}
-	return w.codec.decodeEntry(numberKey(p.n), v)
+	for _, p := range w.entries {
+		var head struct { // an entry without the call, which is dear to read
+			Op   uint8  `cbor:"2,keyasint"`
+			ID   string `cbor:"6,keyasint"`
+			Into string `cbor:"7,keyasint"`
+		}
+		if v, err := w.value(p); err != nil || w.codec.unpack(kindEntry, numberKey(p.n), v, &head) != nil {
+			continue
+		}
+		if head.Op == opDelete && head.Into == "" {
+			erased[head.ID] = p.n
+		}
+	}
+	return erased
 }
 
-func (w *wreck) addWhy(b *Batch, id string, num uint64) {
-	i, ok := slices.BinarySearchFunc(w.why, num, func(p place, n uint64) int { return cmp.Compare(p.n, n) })
-	if !ok {
-		return
-	}
-	v, err := w.value(w.why[i])
+// entry reads an entry again, with the reasons of its call.
+func (w *wreck) entry(p place) (Entry, savedEntry, error) {
+	v, err := w.value(p)
 	if err != nil {
-		return
+		return Entry{}, savedEntry{}, err
 	}
-	if why, err := w.codec.decodeWhy(numberKey(num), v); err == nil {
-		b.Why[id] = *why
+	e, num, err := w.codec.decodeEntry(numberKey(p.n), v)
+	if err != nil {
+		return Entry{}, savedEntry{}, err
 	}
+	s := savedEntry{num: num, value: slices.Clone(v)}
+	i, ok := slices.BinarySearchFunc(w.why, num, func(p place, n uint64) int { return cmp.Compare(p.n, n) })
+	if ok && num != 0 {
+		if v, err := w.value(w.why[i]); err == nil {
+			s.why = slices.Clone(v)
+		}
+	}
+	return e, s, nil
 }

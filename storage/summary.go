@@ -77,6 +77,9 @@ const (
 	maxNumberBytes    = 48
 )
 
+// wordAs is word n in what it is of a call.
+func wordAs(n, of uint64) uint64 { return n<<wordShift | of }
+
 func indexOf(list []string, s string) uint64 { return uint64(slices.Index(list, s) + 1) }
 
 // summarise makes the summary of a record. word gives the number of a word, or 0
@@ -111,7 +114,7 @@ func summarise(r *call.Record, seq uint64, word func(string) uint64) summary {
 			return
 		}
 		n := word(*text)
-		switch w := n<<wordShift | of; {
+		switch w := wordAs(n, of); {
 		case n == 0 || len(s.words) >= maxSummaryWords:
 			s.flags |= flagCut
 		case !slices.Contains(s.words, w):
