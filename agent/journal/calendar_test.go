@@ -1,15 +1,12 @@
 package journal_test
 
 import (
-	"reflect"
 	"testing"
 	"time"
 
 	"calljournal/agent/call"
 	"calljournal/agent/journal"
 )
-
-func spreadParts(t reflect.Type) bool { return t.PkgPath() == "calljournal/agent/journal" }
 
 // Every quarter of an hour of years in zones with every kind of change: the day
 // and hour are those that the standard library's calendar says, and each moment

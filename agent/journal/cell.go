@@ -92,9 +92,10 @@ func (c *Cell) Append(b []byte) []byte {
 	return c.talk.append(b)
 }
 
-// Parse reads what Append wrote, also where it knew fewer counts than today.
+// Parse reads what Append wrote, also where it knew fewer counts than today. It
+// uses the memory of what was in c before.
 func (c *Cell) Parse(b []byte) error {
-	*c = Cell{}
+	c.n, c.hours = [counts]int64{}, [24]int64{}
 	r := reader{b: b}
 	known := r.next()
 	if known > 64 {

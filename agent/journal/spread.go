@@ -21,17 +21,22 @@ type Spread struct {
 	// Unsure: the longest was taken out, and what is the longest now is not known;
 	// Longest is a bound for it.
 	Unsure bool
-	slots  []slot // ascending, none with n = 0
+	slots  []slot  // ascending, none with n = 0
+	dense  []int32 // in place of slots, by their number, once there are many
 }
 
 type slot struct {
 	at uint16
-	n  int64
+	n  int32
 }
 
 const (
 	slotsPerOctave = 64
 	longestKept    = 1 << 40 // milliseconds: 34 years
+	slotNumbers    = 34*slotsPerOctave + 2*slotsPerOctave
+	// denseFrom is how many slots make it worth to have room for all: a row of a
+	// year has a thousand, one of a day a few dozen.
+	denseFrom = 160
 )
 
 func slotOf(ms int64) uint16 {
@@ -72,14 +77,45 @@ func (s *Spread) Add(ms int64) {
 	s.fill(slotOf(ms), 1)
 }
 
-func (s *Spread) fill(at uint16, n int64) {
+func (s *Spread) fill(at uint16, n int32) {
+	if s.dense != nil {
+		s.dense[at] += n
+		return
+	}
 	i, ok := slices.BinarySearchFunc(s.slots, at, func(x slot, at uint16) int { return cmp.Compare(x.at, at) })
 	if !ok {
 		s.slots = slices.Insert(s.slots, i, slot{at, n})
+		s.densify(0)
 		return
 	}
 	if s.slots[i].n += n; s.slots[i].n == 0 {
 		s.slots = slices.Delete(s.slots, i, i+1)
+	}
+}
+
+// densify makes room for all slots if there are, or will be, many.
+func (s *Spread) densify(more int) {
+	if s.dense != nil || len(s.slots)+more < denseFrom {
+		return
+	}
+	s.dense = make([]int32, slotNumbers)
+	for _, x := range s.slots {
+		s.dense[x.at] = x.n
+	}
+	s.slots = nil
+}
+
+// each gives the slots in order.
+func (s *Spread) each(yield func(slot) bool) {
+	for _, x := range s.slots {
+		if !yield(x) {
+			return
+		}
+	}
+	for at, n := range s.dense {
+		if n != 0 && !yield(slot{uint16(at), n}) {
+			return
+		}
 	}
 }
 
@@ -94,7 +130,7 @@ func (s *Spread) Merge(o *Spread) {
 	case o.Longest > s.Longest, o.Longest == s.Longest && !o.Unsure:
 		s.Longest, s.Unsure = o.Longest, o.Unsure
 	}
-	s.mergeSlots(o.slots, 1)
+	s.mergeSlots(o, 1)
 }
 
 // Replace takes out what removed counted, which must have been added before, and
@@ -106,50 +142,74 @@ func (s *Spread) Replace(removed, added *Spread) {
 	}
 	s.Count -= removed.Count
 	s.Sum -= removed.Sum
-	s.mergeSlots(removed.slots, -1)
+	s.mergeSlots(removed, -1)
 	switch {
 	case s.Count == 0:
 		s.Longest, s.Unsure = 0, false
 	case removed.Longest == s.Longest && added.Longest != s.Longest:
 		s.Unsure = true
 	}
-	if s.Unsure && len(s.slots) > 0 {
-		s.Longest = min(s.Longest, s.slots[len(s.slots)-1].last())
+	if s.Unsure {
+		top := slot{}
+		for x := range s.each {
+			top = x
+		}
+		s.Longest = min(s.Longest, top.last())
 	}
 }
 
-func (s *Spread) mergeSlots(o []slot, sign int64) {
-	if len(o) <= 2 {
-		for _, x := range o {
+func (s *Spread) mergeSlots(o *Spread, sign int32) {
+	if o.dense != nil {
+		s.densify(denseFrom)
+	} else {
+		s.densify(len(o.slots))
+	}
+	if s.dense != nil || len(o.slots) <= 2 {
+		for x := range o.each {
 			s.fill(x.at, sign*x.n)
 		}
 		return
 	}
-	merged := make([]slot, 0, len(s.slots)+len(o))
-	i := 0
-	for _, x := range o {
+	missing, i := 0, 0
+	for _, x := range o.slots {
 		for i < len(s.slots) && s.slots[i].at < x.at {
-			merged = append(merged, s.slots[i])
 			i++
 		}
-		n := sign * x.n
-		if i < len(s.slots) && s.slots[i].at == x.at {
-			n += s.slots[i].n
-			i++
-		}
-		if n != 0 {
-			merged = append(merged, slot{x.at, n})
+		if i == len(s.slots) || s.slots[i].at != x.at {
+			missing++
 		}
 	}
-	s.slots = append(merged, s.slots[i:]...)
+	// From the end, each slot goes to where it belongs, and none is overwritten
+	// before it has moved.
+	from := len(s.slots) - 1
+	s.slots = slices.Grow(s.slots, missing)[:len(s.slots)+missing]
+	to, k := len(s.slots)-1, len(o.slots)-1
+	for k >= 0 {
+		x := o.slots[k]
+		switch {
+		case from >= 0 && s.slots[from].at > x.at:
+			s.slots[to] = s.slots[from]
+			from--
+		case from >= 0 && s.slots[from].at == x.at:
+			s.slots[to] = slot{x.at, s.slots[from].n + sign*x.n}
+			from, k = from-1, k-1
+		default:
+			s.slots[to] = slot{x.at, sign * x.n}
+			k--
+		}
+		to--
+	}
+	if sign < 0 {
+		s.slots = slices.DeleteFunc(s.slots, func(x slot) bool { return x.n == 0 })
+	}
 }
 
 // Percentile is the smallest duration that at least p of a hundred do not
 // exceed, rounded; nil if there are none.
 func (s *Spread) Percentile(p int64) *int64 {
 	rank := (s.Count*p + 99) / 100
-	for _, x := range s.slots {
-		if rank -= x.n; rank <= 0 {
+	for x := range s.each {
+		if rank -= int64(x.n); rank <= 0 {
 			ms := x.middle()
 			return &ms
 		}
@@ -187,49 +247,48 @@ func (s *Spread) append(b []byte) []byte {
 	}
 	b = binary.AppendUvarint(b, uint64(s.Sum))
 	b = binary.AppendUvarint(b, longest)
-	b = binary.AppendUvarint(b, uint64(len(s.slots)))
+	n := 0
+	for range s.each {
+		n++
+	}
+	b = binary.AppendUvarint(b, uint64(n))
 	at := uint16(0)
-	for _, x := range s.slots {
+	for x := range s.each {
 		// Most slots of a day hold one call: then its number is left out.
 		step := uint64(x.at-at) << 1
 		if x.n == 1 {
 			b = binary.AppendUvarint(b, step)
 		} else {
 			b = binary.AppendUvarint(b, step|1)
-			b = binary.AppendVarint(b, x.n)
+			b = binary.AppendVarint(b, int64(x.n))
 		}
 		at = x.at
 	}
 	return b
 }
 
+// parse reads what append wrote, into slots that it uses again.
 func (s *Spread) parse(r *reader) {
-	*s = Spread{Count: int64(r.next())}
+	*s = Spread{Count: int64(r.next()), slots: s.slots[:0]}
 	if s.Count == 0 {
 		return
 	}
 	s.Sum = int64(r.next())
 	longest := r.next()
 	s.Longest, s.Unsure = int64(longest>>1), longest&1 != 0
-	n := r.next()
-	if n > uint64(len(r.b)) {
-		r.bad = true
-		return
-	}
-	s.slots = make([]slot, 0, n)
 	at, total := uint64(0), int64(0)
-	for range n {
+	for n := r.next(); n > 0 && !r.bad; n-- {
 		step := r.next()
 		x := slot{n: 1}
 		if step&1 != 0 {
-			x.n = r.signed()
+			x.n = int32(r.signed())
 		}
-		if at += step >> 1; at > 1<<15 {
+		if at += step >> 1; at >= slotNumbers {
 			r.bad = true
 			return
 		}
 		x.at = uint16(at)
-		total += x.n
+		total += int64(x.n)
 		s.slots = append(s.slots, x)
 	}
 	r.bad = r.bad || total != s.Count

@@ -1,6 +1,7 @@
 package journal_test
 
 import (
+	"reflect"
 	"slices"
 	"testing"
 
@@ -94,10 +95,34 @@ func TestSpread_IsASum(t *testing.T) {
 
 		merged := of(have)
 		merged.Merge(of(added))
-		if diff := cmp.Diff(of(append(slices.Clone(have), added...)), merged, cmp.AllowUnexported(journal.Spread{}), unexportedSlots); diff != "" {
+		if diff := cmp.Diff(of(append(slices.Clone(have), added...)), merged, cmp.Exporter(ours)); diff != "" {
 			t.Fatal(diff)
 		}
 	})
 }
 
-var unexportedSlots = cmp.Exporter(spreadParts)
+func ours(t reflect.Type) bool { return t.PkgPath() == "calljournal/agent/journal" }
+
+// Many slots are kept otherwise than few: it must not show.
+func TestSpread_ManySlots(t *testing.T) {
+	var direct, merged journal.Spread
+	var parts [7]journal.Spread
+	for ms := int64(1); ms < 1<<35; ms += ms/50 + 1 {
+		direct.Add(ms)
+		parts[ms%7].Add(ms)
+	}
+	for i := range parts {
+		merged.Merge(&parts[i])
+	}
+	for p := range int64(101) {
+		if diff := cmp.Diff(direct.Percentile(p), merged.Percentile(p)); diff != "" {
+			t.Errorf("percentile %d: %s", p, diff)
+		}
+	}
+	for i := range parts {
+		merged.Replace(&parts[i], &journal.Spread{})
+	}
+	if merged.Count != 0 || merged.Sum != 0 || merged.Percentile(90) != nil {
+		t.Errorf("%d with a sum of %d are left", merged.Count, merged.Sum)
+	}
+}
