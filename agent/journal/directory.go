@@ -74,15 +74,24 @@ func (d *Directory) employee(extension *string) (name, department *string) {
 // asked for one of the company's numbers all the same.
 func (d *Directory) line(r *call.Record) {
 	if r.Line == nil {
-		if r.Direction != call.Inbound || r.To.Number == nil || d.lines[d.key(*r.To.Number)] == nil {
+		if r.Direction != call.Inbound || r.To.Number == nil || d.lines[d.keyIn(r, *r.To.Number)] == nil {
 			return
 		}
 		r.Line = &call.Line{Number: *r.To.Number}
 	}
 	r.Line.Name, r.Line.Source = nil, nil
-	if l := d.lines[d.key(r.Line.Number)]; l != nil {
+	if l := d.lines[d.keyIn(r, r.Line.Number)]; l != nil {
 		r.Line.Name, r.Line.Source = known(&l.Name), known(&l.Source)
 	}
+}
+
+// keyIn is key for a number of a record whose parties are known: mostly it is the
+// number that was called, and reading a number is the dearest part of Enrich.
+func (d *Directory) keyIn(r *call.Record, number string) string {
+	if r.To.E164 != nil && r.To.Number != nil && *r.To.Number == number {
+		return *r.To.E164
+	}
+	return d.key(number)
 }
 
 func known(s *string) *string {
