@@ -342,32 +342,29 @@ func (s *settling) history(history string, x *edit) error {
 
 // pronounce notes a verdict where it, or the touch, is new.
 func (s *settling) pronounce(history string, was, t *Touch, v *Verdict) error {
-	if was != nil && *was == withVerdict(t, v) {
-		if s.calls[t.ID] == nil {
-			return nil
-		}
-	} else {
-		now := withVerdict(t, v)
-		s.moves = append(s.moves, Move{History: history, Was: was, Now: &now})
-	}
+	now := withVerdict(t, v)
+	changed := was == nil || *was != now
 	c := s.calls[t.ID]
-	if c == nil {
-		if was != nil && was.Verdict.same(v) {
-			return nil // other rules, the same verdict: nobody outside need know
-		}
+	if c == nil && changed && !was.Verdict.same(v) { // else: other rules, the same verdict; nobody outside need know
 		r, err := s.past.Call(t.ID)
 		if err != nil {
 			return err
 		}
-		if r == nil {
-			return fmt.Errorf("call %.200q is in the history and not in the journal", t.ID)
+		if r == nil { // a touch of a call that the journal has lost
+			s.moves = append(s.moves, Move{History: history, Was: was})
+			return nil
 		}
 		before := *r
 		c = &Settled{Was: &before, Now: r}
 		s.calls[t.ID] = c
 		s.moved = append(s.moved, t.ID)
 	}
-	v.pronounce(c.Now)
+	if changed {
+		s.moves = append(s.moves, Move{History: history, Was: was, Now: &now})
+	}
+	if c != nil {
+		v.pronounce(c.Now)
+	}
 	return nil
 }
 

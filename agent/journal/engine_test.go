@@ -261,6 +261,20 @@ func TestEngine_KeepsTags(t *testing.T) {
 	o.gone("never published")
 }
 
+// A history that remembers a call that the journal has lost forgets it, and
+// nothing else stops.
+func TestEngine_LostRecord(t *testing.T) {
+	o := newOffice(t, journal.DefaultRules())
+	o.put(missed("a", 0), missed("b", time.Minute))
+	delete(o.memory.calls, "a")
+	o.put(talked("c", call.Outbound, time.Hour))
+	o.says("b", "repeat", "missed", "called_back", "by c")
+	touches, err := o.memory.Touches("+79161122001", epoch, epoch.Add(time.Hour))
+	if err != nil || len(touches) != 1 || touches[0].ID != "b" {
+		t.Errorf("%+v, %v", touches, err)
+	}
+}
+
 func TestEngine_SpamByHand(t *testing.T) {
 	o := newOffice(t, journal.DefaultRules())
 	o.put(missed("a", 0), missed("b", time.Minute))
