@@ -31,6 +31,8 @@
 // A kept message carries CJ-Seen, the microsecond of the Unix epoch at which its
 // last byte arrived. Two messages are wire's own: CJ-Gap (CJ-From, CJ-To,
 // CJ-Count, CJ-Reason) for messages that found no room, and CJ-End, the last of
-// a session. Nothing that begins with CJ- is taken from a PBX. The second and
-// further headers of one name arrive as Name#2, Name#3, and so on.
+// a session. Nothing that begins with CJ- is taken from a PBX. Of AMI, the second
+// and further headers of one name arrive as Name#2, Name#3, and so on; an event
+// socket sends several values as a list, and a list they stay. It has one more
+// message of wire's own: CJ-Goodbye, when FreeSWITCH says that it will close.
 package wire
