@@ -249,7 +249,7 @@ func (s *story) describe(l *leg, channel string) {
 }
 
 // heal takes from the history that a leg's last event carries what no fact has
-// shown.
+// shown, or only a list: when it was made, rang and was answered.
 func (s *story) heal(l *leg) {
 	h := l.history
 	if h == nil {
@@ -259,12 +259,12 @@ func (s *story) heal(l *leg) {
 		have *Moment
 		told Moment
 	}{{&l.created, h.Created}, {&l.ringing, h.Progress}, {&l.progress, h.ProgressMedia}, {&l.answered, h.Answered}} {
-		if *p.have == 0 {
+		if p.told != 0 {
 			*p.have = p.told
 		}
 	}
 	if h.Created != 0 {
-		l.created, l.unseen = h.Created, false
+		l.unseen = false
 	}
 }
 
