@@ -68,6 +68,7 @@ func BenchmarkAgainstAmigo(b *testing.B) {
 	b.ReportMetric(n/bare.wall.Seconds(), "amigo-events/s")
 	b.ReportMetric(n/ours.wall.Seconds(), "events/s")
 	b.ReportMetric(bare.wall.Seconds()/ours.wall.Seconds(), "times-amigo")
+	b.ReportMetric(float64(bare.cpu)/float64(ours.cpu), "times-amigo-by-cpu")
 	b.ReportMetric(float64(bare.cpu.Nanoseconds())/n, "amigo-cpu-ns/event")
 	b.ReportMetric(float64(ours.cpu.Nanoseconds())/n, "cpu-ns/event")
 }
