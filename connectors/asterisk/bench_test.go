@@ -4,11 +4,8 @@ package asterisk
 
 import (
 	"bytes"
-	"compress/gzip"
 	"context"
-	"io"
 	"net"
-	"os"
 	"runtime"
 	"strings"
 	"sync"
@@ -19,40 +16,7 @@ import (
 	"github.com/ivahaev/amigo"
 
 	"calljournal/agent/call"
-	"calljournal/connectors/replay"
 )
-
-// loadStream is what an all-classes user got from a real PBX at 30 calls a
-// second. It is too long to live in the project; without it the recordings that
-// do are taken, one after the other.
-const loadStream = "../../../shared/pbx/scenarios/asterisk/load_30cps/stream.ami.gz"
-
-func recordedStream(tb testing.TB) []byte {
-	tb.Helper()
-	if packed, err := os.ReadFile(loadStream); err == nil {
-		r, err := gzip.NewReader(bytes.NewReader(packed))
-		if err != nil {
-			tb.Fatal(err)
-		}
-		stream, err := io.ReadAll(r)
-		if err != nil {
-			tb.Fatal(err)
-		}
-		_, stream, _ = bytes.Cut(stream, []byte("\r\n"))
-		return stream
-	}
-	recordings, err := replay.OpenArchive("../replay/testdata/asterisk.tar.zst")
-	if err != nil {
-		tb.Skipf("no recorded stream: %v", err)
-	}
-	var stream []byte
-	for _, r := range recordings {
-		for _, m := range r.Messages() {
-			stream = append(stream, m.Raw...)
-		}
-	}
-	return stream
-}
 
 // BenchmarkAgainstAmigo sends the same recorded stream through a bare amigo that
 // only counts, and through the connector: from the socket to the facts.

@@ -1,7 +1,11 @@
 package asterisk
 
 import (
+	"bytes"
+	"compress/gzip"
 	"context"
+	"io"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -13,6 +17,38 @@ import (
 	"calljournal/connectors/replay"
 	"calljournal/connectors/wire"
 )
+
+// loadStream is what an all-classes user got from a real PBX at 30 calls a
+// second. It is too long to live in the project; without it the recordings that
+// do are taken, one after the other.
+const loadStream = "../../../shared/pbx/scenarios/asterisk/load_30cps/stream.ami.gz"
+
+func recordedStream(tb testing.TB) []byte {
+	tb.Helper()
+	if packed, err := os.ReadFile(loadStream); err == nil {
+		r, err := gzip.NewReader(bytes.NewReader(packed))
+		if err != nil {
+			tb.Fatal(err)
+		}
+		stream, err := io.ReadAll(r)
+		if err != nil {
+			tb.Fatal(err)
+		}
+		_, stream, _ = bytes.Cut(stream, []byte("\r\n"))
+		return stream
+	}
+	recordings, err := replay.OpenArchive("../replay/testdata/asterisk.tar.zst")
+	if err != nil {
+		tb.Skipf("no recorded stream: %v", err)
+	}
+	var stream []byte
+	for _, r := range recordings {
+		for _, m := range r.Messages() {
+			stream = append(stream, m.Raw...)
+		}
+	}
+	return stream
+}
 
 // Every recording, played by a server over the socket, through sign-in, survey,
 // queue, door and amigo, gives exactly the facts that its messages give one by
