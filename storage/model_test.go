@@ -416,7 +416,13 @@ func TestJournalAgreesWithModel(t *testing.T) {
 				}
 			},
 			"query": func(t *rapid.T) { compareQuery(t, d, m) },
-			"":      func(t *rapid.T) { compare(t, d, m) },
+			"all":   func(t *rapid.T) { compare(t, d, m) },
+			"": func(t *rapid.T) {
+				if d.Head() != uint64(len(m.entries)) || d.Oldest() != m.oldest {
+					t.Fatalf("head %d, oldest %d; want %d, %d", d.Head(), d.Oldest(), len(m.entries), m.oldest)
+				}
+			},
 		})
+		compare(t, d, m)
 	})
 }
