@@ -122,7 +122,7 @@ func playTogether(t *testing.T, kind string, batch []played, trunks bool) {
 		p := &batch[i]
 		p.pbx = strings.Trim(notPlain.ReplaceAllString(strings.ToLower(p.Name), "-"), "-")
 		o := p.options
-		o.User, o.Secret, o.Unpaced = "calljournal", "s3cret of the test", true
+		o.User, o.Secret, o.Unpaced, o.Lead = "calljournal", "s3cret of the test", true, 50*time.Millisecond
 		s, err := replay.Listen(kind, replay.Once(p.Recording), o)
 		if err != nil {
 			t.Fatal(err)

@@ -304,6 +304,7 @@ func (a *ami) serve(c *conn) error {
 func (a *ami) act(c *conn, action headers) bool {
 	a.server.mu.Lock()
 	defer a.server.mu.Unlock()
+	a.server.actedAt = time.Now()
 	s := c.session.(*amiSession)
 	answer := func(response string, more ...pair) {
 		pairs := []pair{{"Response", response}}

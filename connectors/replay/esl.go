@@ -403,6 +403,7 @@ func goodbye() []byte {
 func (f *esl) act(c *conn, line string) bool {
 	f.server.mu.Lock()
 	defer f.server.mu.Unlock()
+	f.server.actedAt = time.Now()
 	s := c.session.(*eslSession)
 	word, rest, _ := strings.Cut(line, " ")
 	rest = strings.TrimSpace(rest)

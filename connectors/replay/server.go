@@ -25,7 +25,10 @@ type Options struct {
 	// somebody has asked for the channels that are up; with CoalesceLogin the
 	// first event does not wait for the question.
 	Unpaced bool
-	// Lead is the pause between the first subscription and the first event.
+	// Lead is the pause between the first subscription and the first event; where
+	// nothing is paced, the time for which nobody may have asked anything before
+	// it begins and after a break goes on: a survey over several connections
+	// takes its time.
 	Lead time.Duration
 	// KeepTime leaves the stamps as recorded.
 	KeepTime bool
@@ -63,6 +66,7 @@ type Server struct {
 	conns    map[*conn]bool
 	accepted uint64
 	closed   bool
+	actedAt  time.Time     // when a client asked for something, last
 	heard    bool          // somebody has subscribed,
 	asked    bool          // and asked for the channels, since the last break
 	zero     time.Time     // the PBX's clock at the programme's beginning
@@ -278,7 +282,7 @@ func (s *Server) timeline(ctx context.Context) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	if err := sleep(ctx, s.options.Lead); err != nil {
+	if err := s.lead(ctx); err != nil {
 		return err
 	}
 	s.start(s.first)
@@ -462,6 +466,23 @@ func (s *Server) awaitReady(ctx context.Context) error {
 	select {
 	case <-s.back:
 	case <-ctx.Done():
+	}
+	return s.lead(ctx)
+}
+
+// lead waits as Options.Lead says.
+func (s *Server) lead(ctx context.Context) error {
+	wait := s.options.Lead
+	for wait > 0 {
+		if err := sleep(ctx, wait); err != nil {
+			return err
+		}
+		if !s.options.Unpaced {
+			break
+		}
+		s.mu.Lock()
+		wait = s.options.Lead - time.Since(s.actedAt)
+		s.mu.Unlock()
 	}
 	return ctx.Err()
 }
