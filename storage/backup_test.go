@@ -182,6 +182,9 @@ func TestCheckSaysWhatIsHurt(t *testing.T) {
 		{"state from elsewhere", "state", func(tx *bolt.Tx) error {
 			return inState.of(tx).Put([]byte("x"), seal(kindState, []byte("x"), []byte("y")))
 		}},
+		{"reasons of another time", "why", func(tx *bolt.Tx) error {
+			return inWhy.of(tx).Put(numberKey(3), seal(kindWhy, numberKey(3), []byte{0xa0}))
+		}},
 		{"no tail", "meta", func(tx *bolt.Tx) error { return tx.Bucket(metaBucket).Delete(keyTail) }},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -223,6 +223,31 @@ func TestFeedKeepsEveryRevisionAsItWas(t *testing.T) {
 	}
 }
 
+// What the disk has not confirmed may be in the file already. Nobody is shown it:
+// after a power cut it might be gone.
+func TestFeedShowsOnlyWhatTheDiskConfirmed(t *testing.T) {
+	d := openTemp(t, Options{})
+	o := newOffice(1)
+	mustCommit(t, d, callBatch(o, 2))
+	changed := d.Changed()
+	w, err := d.encode(callBatch(o, 3))
+	if err != nil {
+		t.Fatal(err)
+	}
+	unconfirmed, err := d.update(w.apply)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p, err := d.Feed(0, 10); err != nil || len(p.Entries) != 2 || p.Head != 2 {
+		t.Errorf("%d entries up to %d, %v; want 2", len(p.Entries), p.Head, err)
+	}
+	d.publish(unconfirmed)
+	<-changed
+	if p, err := d.Feed(0, 10); err != nil || len(p.Entries) != 5 || p.Head != 5 {
+		t.Errorf("%d entries up to %d, %v; want 5", len(p.Entries), p.Head, err)
+	}
+}
+
 // An older revision that comes late is in the feed and changes nothing else.
 func TestLateOlderRevisionDoesNotReplace(t *testing.T) {
 	d := openTemp(t, Options{})
