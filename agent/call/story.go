@@ -148,7 +148,7 @@ func (s *story) read(e *Event) {
 	switch e.Kind {
 	case LegCreated, LegSeen:
 		if e.Kind == LegCreated {
-			l.unseen, l.created = false, e.At
+			l.unseen, l.created, l.calling = false, e.At, false
 		} else if l.unseen && e.From != 0 {
 			earliest(&l.created, e.From) // to the second, and only because nothing better is known
 		}
