@@ -475,6 +475,10 @@ func (s *story) doubts(c *held, v *view, r *Record) {
 			doubt(DoubtLinkLost)
 		}
 	}
+	if n, why := s.lost(); why != "" {
+		doubt(DoubtFactsLost)
+		s.because("doubts", why, n)
+	}
 	if c.trimmed {
 		doubt(DoubtTooLong)
 	}

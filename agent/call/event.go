@@ -1,5 +1,7 @@
 package call
 
+import "encoding/json"
+
 // LegID is the PBX's own id of one channel: Asterisk's Uniqueid, FreeSWITCH's
 // Unique-ID. Names of channels are never ids: they are changed and used again.
 type LegID string
@@ -137,6 +139,26 @@ type Cause struct {
 	Q850 int    `json:"q850,omitempty" cbor:"1,keyasint,omitempty"`
 	Text string `json:"text,omitempty" cbor:"2,keyasint,omitempty"`
 	SIP  int    `json:"sip,omitempty" cbor:"3,keyasint,omitempty"`
+}
+
+// MarshalJSON writes what the PBX did not say as null.
+func (c Cause) MarshalJSON() ([]byte, error) {
+	type said struct {
+		Q850 *int    `json:"q850"`
+		Text *string `json:"text"`
+		SIP  *int    `json:"sip"`
+	}
+	var v said
+	if c.Q850 != 0 {
+		v.Q850 = &c.Q850
+	}
+	if c.Text != "" {
+		v.Text = &c.Text
+	}
+	if c.SIP != 0 {
+		v.SIP = &c.SIP
+	}
+	return json.Marshal(v)
 }
 
 // LegHistory is what the last event of a FreeSWITCH leg says of its whole life.

@@ -40,21 +40,22 @@ type leg struct {
 
 // story is a call told leg by leg: the first step from facts to a record.
 type story struct {
-	opts  Options
-	facts []Event
-	legs  map[LegID]*leg
-	order []*leg // as they appeared
-	pairs map[LegID]LegID
-	why   []Reason
-	ours  map[LegID]bool
-	now   Moment // the moment of a live view; zero for a call that is over
+	opts    Options
+	facts   []Event
+	legs    map[LegID]*leg
+	order   []*leg // as they appeared
+	pairs   map[LegID]LegID
+	waiting map[LegID]string // the queue that a leg waits in, while the facts are read
+	why     []Reason
+	ours    map[LegID]bool
+	now     Moment // the moment of a live view; zero for a call that is over
 }
 
 // tell reads the facts into legs. Every fact counts by its own stamp; the order
 // in which a PBX writes about different legs proves nothing.
 func tell(o Options, c *held, now Moment) *story {
 	facts := c.facts
-	s := &story{opts: o, facts: facts, ours: c.live, legs: map[LegID]*leg{}, pairs: map[LegID]LegID{}, now: now}
+	s := &story{opts: o, facts: facts, ours: c.live, legs: map[LegID]*leg{}, pairs: map[LegID]LegID{}, waiting: map[LegID]string{}, now: now}
 	for i := range facts {
 		s.read(&facts[i])
 	}
@@ -118,6 +119,9 @@ func (s *story) read(e *Event) {
 		if p.by == "" {
 			p.by = e.Leg
 		}
+		if q := s.waiting[e.Leg]; q != "" {
+			p.queue = q
+		}
 	case DialEnded:
 		p := s.leg(e.Peer)
 		p.result = e.Result
@@ -131,6 +135,10 @@ func (s *story) read(e *Event) {
 		if e.Peer != "" {
 			s.leg(e.Peer).queue = e.Queue
 		}
+	case Queued:
+		s.waiting[e.Leg] = e.Queue
+	case Unqueued:
+		delete(s.waiting, e.Leg)
 	case LegPaired:
 		s.pairs[e.Leg], s.pairs[e.Peer] = e.Peer, e.Leg
 		s.leg(e.Leg).local, s.leg(e.Peer).local = true, true
@@ -264,6 +272,9 @@ func (s *story) heal(l *leg) {
 		}
 	}
 	if h.Created != 0 {
+		if l.unseen && l.factOf(LegSeen) == 0 {
+			l.oddity = "its creation was not seen"
+		}
 		l.unseen = false
 	}
 }
