@@ -1,7 +1,7 @@
 package call
 
 import (
-	"crypto/sha256"
+	"bytes"
 	"encoding/json"
 	"regexp"
 	"slices"
@@ -62,7 +62,7 @@ type held struct {
 	links   []string       // linked ids under which a leg finds it
 	up      int            // how many of them live
 	rev     uint64
-	said    [sha256.Size]byte // what was last published
+	told    int // how many of the facts the last published record rests on
 	endedAt Moment
 	trimmed bool
 	gave    map[string]LegID // who gave the call away by feature code, and the leg that he left waiting
@@ -325,7 +325,8 @@ func (t *Tracker) merge(a, b *held) *held {
 	if younger(a, b) {
 		a, b = b, a
 	}
-	a.facts = append(a.facts, b.facts...)
+	a.facts = append(slices.Clip(a.facts), b.facts...)
+	a.told = 0 // two calls made one say something new
 	slices.SortStableFunc(a.facts, func(x, y Event) int { return int(int64(x.N) - int64(y.N)) })
 	for leg, up := range b.live {
 		a.live[leg] = up
@@ -480,26 +481,30 @@ func (t *Tracker) record(c *held, now Moment) {
 		t.ended = append(t.ended, c)
 	}
 	r, why := conclude(t.opts, c, 0)
-	if r == nil {
-		return
-	}
-	said := r.digest()
-	if c.rev > 0 && c.said == said {
+	if r == nil || c.rev > 0 && c.tells(t.opts, r) {
 		return
 	}
 	c.rev++
-	r.Rev, c.said = c.rev, said
-	t.out = append(t.out, Change{Op: CallRecorded, ID: r.ID, Record: r, Reasons: why, Evidence: slices.Clone(c.facts)})
+	r.Rev = c.rev
+	// What is handed out is no more written to: the next fact moves to another array.
+	c.facts = slices.Clip(c.facts)
+	c.told = len(c.facts)
+	t.out = append(t.out, Change{Op: CallRecorded, ID: r.ID, Record: r, Reasons: why, Evidence: c.facts})
 }
 
-// digest stands for all that a record says but its revision. The record itself
-// goes to others, who add to it.
-func (r *Record) digest() [sha256.Size]byte {
-	b, err := json.Marshal(r)
-	if err != nil {
-		panic("BUG: a record cannot be written: " + err.Error())
+// tells says whether r says the same as what was published. That is concluded
+// once more from the facts of then: late facts are rare, and most calls need no
+// copy of their record for them.
+func (c *held) tells(o Options, r *Record) bool {
+	if c.told == 0 {
+		return false
 	}
-	return sha256.Sum256(b)
+	then := *c
+	then.facts = c.facts[:c.told]
+	before, _ := conclude(o, &then, 0)
+	x, err := json.Marshal(before)
+	y, err2 := json.Marshal(r)
+	return err == nil && err2 == nil && bytes.Equal(x, y)
 }
 
 // forget lets go of calls that were recorded long enough ago.
