@@ -104,6 +104,9 @@ func (s *story) originated() bool {
 		}
 	}
 	first := s.order[0]
+	if half := s.legs[s.pairs[first.id]]; first.local && half != nil && half.madeByPBX {
+		first = half
+	}
 	return first.madeByPBX && !first.calling
 }
 

@@ -97,7 +97,8 @@ func (s *story) takenUp(v *view, x *Transfer, next Moment) bool {
 			continue
 		}
 		for _, id := range t.with {
-			if x.By == nil || s.whoIs(id) != *x.By || x.Type == TransferPickup {
+			// The same employee on another channel may be the one who takes it.
+			if x.By == nil || s.whoIs(id) != *x.By || x.Type == TransferPickup || s.legs[id].created > x.At {
 				return true
 			}
 		}
@@ -141,7 +142,7 @@ func (s *story) moves(v *view) (out []Transfer) {
 		before := stated[e.Leg]
 		stated[e.Leg] = e
 		for _, n := range e.History.Transfers {
-			if n.Method != "bl_xfer" || known[n.ID] {
+			if n.Method != "bl_xfer" || known[n.ID] || strings.Contains(n.Target, ":") { // an inline dialplan is no number
 				continue
 			}
 			known[n.ID] = true
@@ -155,7 +156,11 @@ func (s *story) moves(v *view) (out []Transfer) {
 				after = before.At
 			}
 			if at := s.talkEnded(v, e.Leg, after, e.At.Add(momentary)); at != 0 && !s.askedNear(at) && !s.parkedNear(at) {
-				out = append(out, Transfer{Type: TransferRedirect, To: text(n.Target), At: at})
+				// A program that moves both sides says so on both.
+				same := func(y Transfer) bool { return *y.To == n.Target && at.Sub(y.At).Abs() < time.Second }
+				if n.Target != "" && !slices.ContainsFunc(out, same) {
+					out = append(out, Transfer{Type: TransferRedirect, To: text(n.Target), At: at})
+				}
 			}
 		}
 	}
@@ -214,9 +219,15 @@ func (s *story) consultedBy(v *view, l *leg) *leg {
 		if t.from > l.created || t.to < l.created {
 			continue
 		}
-		for _, id := range t.with {
+		for _, id := range append(slices.Clone(t.with), v.first.id) {
 			talker := s.legs[id]
+			if s.outside(talker) {
+				continue
+			}
 			for n, up := 0, s.legs[l.by]; up != nil && n < 20; n, up = n+1, s.legs[up.by] {
+				if up != talker && s.outside(up) {
+					break // made for the other side, not by the employee
+				}
 				if up == talker || up.real() && up.calling && s.extension(up) != "" && s.extension(up) == s.extension(talker) {
 					return talker
 				}

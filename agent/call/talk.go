@@ -96,6 +96,11 @@ func (s *story) listen(first LegID, end Moment) (talks []stretch, turns []turn) 
 			turns = append(turns, turn{e.At, next})
 		}
 		clock = max(clock, e.At)
+		if next := f.left(caller, last, clock); next != "" {
+			f.gave[caller] = true
+			caller = next
+			turns = append(turns, turn{e.At, next})
+		}
 		with, held, conference := f.state(caller, clock)
 		if now != nil && slices.Equal(now.with, with) && now.held == held {
 			continue
@@ -254,6 +259,24 @@ func (s *story) guest(e *Event) {
 	if s.legs[e.Peer] == nil {
 		s.legs[e.Peer] = &leg{id: e.Peer, channel: e.Channel, endpoint: e.Endpoint, number: e.Number, local: e.Local, calling: true, created: e.At}
 	}
+}
+
+// left: an employee who had called out is gone, and the outside party whom he
+// talked with is now with somebody else: he gave the call away, though nothing
+// said so.
+func (f *floor) left(caller LegID, last []LegID, at Moment) LegID {
+	if !f.gone[caller] || f.s.outside(f.s.legs[caller]) {
+		return ""
+	}
+	for _, l := range last {
+		if f.gone[l] || !f.s.outside(f.s.legs[l]) {
+			continue
+		}
+		if with, _ := f.hears(l, at); len(with) > 0 {
+			return l
+		}
+	}
+	return ""
 }
 
 // taken: the caller himself gave the call away, so that the party he talked
