@@ -325,9 +325,13 @@ func (m Message) ended() []call.Event {
 
 // transferred reads what sofia leaves on the channel of a phone that sent a
 // REFER (sofia.c: transfer_to): "blind:LEG" of the one given away, or
-// "att:LEG" of the one it was given to.
+// "att:LEG" of the one it was given to. Given to an application, or to a phone
+// that still rang, there is no such leg, only the consultation.
 func (m Message) transferred() *call.Event {
 	how, leg, ok := strings.Cut(m.variable("transfer_to"), ":")
+	if !ok && m.variable("transfer_disposition") == "recv_replace" && m.variable("refer_uuid") != "" {
+		how, ok = "att", true
+	}
 	if !ok {
 		return nil
 	}
