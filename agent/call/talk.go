@@ -137,7 +137,7 @@ func (f *floor) state(caller LegID, at Moment) (with []LegID, held, conference b
 	}
 	held = len(with) > 0
 	for _, l := range with {
-		held = held && (f.holds(l, caller) || f.holds(caller, l) || f.consults(l, caller, at))
+		held = held && (f.holds(l, caller) || f.holds(caller, l) || f.consults(l, caller, at) || f.consults(caller, l, at))
 	}
 	return with, held, conference
 }
