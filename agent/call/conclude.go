@@ -40,7 +40,6 @@ type view struct {
 	inbound    bool   // first leads outside
 	tried      []*leg // real legs that were called, in order; of an originated call: all but the first
 	start, end Moment
-	endFact    string
 	answer     Moment // a person first spoke with the caller; zero: nobody did
 	winner     *leg   // that person's leg
 	rooms      []span // what the PBX did with the caller, beside talks
@@ -409,6 +408,13 @@ func (s *story) rooms(v *view) []span {
 	for key := range open {
 		end(key, v.end)
 	}
+	for i := range out {
+		if p := &out[i]; p.kind == "voicemail" && p.to.Sub(p.from) < momentary && p.to >= v.end.Add(-momentary) {
+			// Only the leg's last event named the mailbox. It began when whatever
+			// was before it was over.
+			p.from = s.beforeMailbox(v, out)
+		}
+	}
 	for _, l := range s.order {
 		if !l.real() || l.calling {
 			continue
@@ -424,6 +430,22 @@ func (s *story) rooms(v *view) []span {
 	}
 	slices.SortStableFunc(out, func(a, b span) int { return cmp.Compare(a.from, b.from) })
 	return out
+}
+
+// beforeMailbox is when the last queue, or the last phone, had given up.
+func (s *story) beforeMailbox(v *view, rooms []span) Moment {
+	last := v.first.answered
+	for _, p := range rooms {
+		if p.kind == "queue" && p.to < v.end {
+			latest(&last, p.to)
+		}
+	}
+	for _, l := range v.tried {
+		if end := l.over(); end < v.end {
+			latest(&last, end)
+		}
+	}
+	return last
 }
 
 // joined is when the calling of a phone was over for the caller: it hung up, or

@@ -159,12 +159,29 @@ func (s *story) moves(v *view) (out []Transfer) {
 				// A program that moves both sides says so on both.
 				same := func(y Transfer) bool { return *y.To == n.Target && at.Sub(y.At).Abs() < time.Second }
 				if n.Target != "" && !slices.ContainsFunc(out, same) {
-					out = append(out, Transfer{Type: TransferRedirect, To: text(n.Target), At: at})
+					x := Transfer{Type: TransferRedirect, To: text(n.Target), At: at}
+					if by := s.keyedBy(v, at); by != nil {
+						x.Type, x.By = TransferBlind, text(s.who(by))
+					}
+					out = append(out, x)
 				}
 			}
 		}
 	}
 	return out
+}
+
+// keyedBy is the phone that moved the other side by a key of its own, and left:
+// the last that its channel did was a transfer of its partner (mod_dptools:
+// transfer -bleg).
+func (s *story) keyedBy(v *view, at Moment) *leg {
+	for _, l := range s.order {
+		h := l.history
+		if h != nil && h.Vars["last_app"] == "transfer" && strings.HasPrefix(h.Vars["last_arg"], "-bleg") && l.over().Sub(at).Abs() < time.Second {
+			return l
+		}
+	}
+	return nil
 }
 
 // momentary is how far apart a PBX may stamp two sides of one thing.

@@ -2,6 +2,7 @@ package call
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -64,6 +65,7 @@ func tell(o Options, c *held, now Moment) *story {
 	}
 	for _, l := range s.order {
 		s.rejoin(l)
+		s.hold(l)
 	}
 	slices.SortStableFunc(s.order, func(a, b *leg) int { return int(a.created - b.created) })
 	return s
@@ -294,14 +296,37 @@ func (s *story) rejoin(l *leg) {
 	}
 	l.oddity = "it was bridged with " + string(other.id) + ", and no event told of it"
 	at := l.history.Bridged
-	i := slices.IndexFunc(s.facts, func(e Event) bool { return e.At > at })
+	id := string(min(l.id, other.id)) + "+" + string(max(l.id, other.id))
+	s.insert(Event{At: at, Kind: Joined, Leg: l.id, Peer: other.id, Bridge: id})
+	s.insert(Event{At: at, Kind: Joined, Leg: other.id, Peer: l.id, Bridge: id})
+}
+
+// hold takes from a leg's history (FreeSWITCH's hold_events: "{{from,to},{...}}",
+// in microseconds) when it had the other side wait, if no fact has said so: with
+// bypassed media there is none.
+func (s *story) hold(l *leg) {
+	if l.history == nil || l.factOf(Held) != 0 {
+		return
+	}
+	told := strings.FieldsFunc(l.history.Vars["hold_events"], func(r rune) bool { return r < '0' || r > '9' })
+	for i := 0; i+1 < len(told); i += 2 {
+		for j, k := range []Kind{Held, Resumed} {
+			us, err := strconv.ParseInt(told[i+j], 10, 64)
+			if at := Moment(us); err == nil && at >= l.created && at <= l.ended {
+				s.insert(Event{Kind: k, Leg: l.id, At: at})
+			}
+		}
+	}
+}
+
+// insert puts what a history tells among the facts, before the first that is
+// later. The facts are the call's own: what is put in is this telling's alone.
+func (s *story) insert(e Event) {
+	i := slices.IndexFunc(s.facts, func(f Event) bool { return f.At > e.At })
 	if i < 0 {
 		i = len(s.facts)
 	}
-	id := string(min(l.id, other.id)) + "+" + string(max(l.id, other.id))
-	// The facts are the call's own: what is put in is this telling's alone.
-	s.facts = slices.Insert(slices.Clone(s.facts), i,
-		Event{At: at, Kind: Joined, Leg: l.id, Peer: other.id, Bridge: id}, Event{At: at, Kind: Joined, Leg: other.id, Peer: l.id, Bridge: id})
+	s.facts = slices.Insert(slices.Clone(s.facts), i, e)
 }
 
 // ---- what a leg is
