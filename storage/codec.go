@@ -106,8 +106,12 @@ func sum(key, sealed []byte) uint32 {
 
 // seal makes a value of a payload.
 func seal(kind byte, key, payload []byte) []byte {
+	return sealAs(formatPlain, kind, key, payload)
+}
+
+func sealAs(format, kind byte, key, payload []byte) []byte {
 	v := make([]byte, 0, len(payload)+sealBytes)
-	v = append(v, formatPlain, kind)
+	v = append(v, format, kind)
 	v = append(v, payload...)
 	return binary.LittleEndian.AppendUint32(v, sum(key, v))
 }
@@ -119,15 +123,16 @@ func reseal(key, value []byte) []byte {
 }
 
 // sealPacked is seal with compression, where that helps.
-func sealPacked(kind byte, key, payload []byte, dict *s2.Dict) []byte {
-	v := make([]byte, sealBytes+s2.MaxEncodedLen(len(payload)))
-	packed := dict.Encode(v[2:len(v)-4], payload)
+func (c *codec) sealPacked(kind byte, key, payload []byte, dict *s2.Dict) []byte {
+	b := c.borrow()
+	defer c.giveBack(b)
+	most := s2.MaxEncodedLen(len(payload))
+	b.Grow(most)
+	packed := dict.Encode(b.AvailableBuffer()[:most], payload)
 	if len(packed) >= len(payload) {
 		return seal(kind, key, payload)
 	}
-	v[0], v[1] = formatDict1, kind
-	v = v[:2+len(packed)]
-	return binary.LittleEndian.AppendUint32(v, sum(key, v))
+	return sealAs(formatDict1, kind, key, packed)
 }
 
 // checkSum says whether a value is as it was written.
@@ -173,25 +178,38 @@ func (c *codec) unseal(kind byte, key, value []byte) ([]byte, error) {
 	return nil, fmt.Errorf("format %d: %w", body[0], ErrVersion)
 }
 
-// pack makes a value of v, compressed if there is a dictionary for it.
-func (c *codec) pack(kind byte, key []byte, v any, dict *s2.Dict) ([]byte, error) {
+// borrow gives an empty buffer, to be given back.
+func (c *codec) borrow() *bytes.Buffer {
 	b := c.buffers.Get().(*bytes.Buffer)
 	b.Reset()
-	defer func() {
-		if b.Cap() <= 1<<20 { // one giant must not stay for ever
-			c.buffers.Put(b)
-		}
-	}()
+	return b
+}
+
+func (c *codec) giveBack(b *bytes.Buffer) {
+	if b.Cap() <= 1<<20 { // one giant must not stay for ever
+		c.buffers.Put(b)
+	}
+}
+
+// pack makes a value of v, compressed if there is a dictionary for it.
+func (c *codec) pack(kind byte, key []byte, v any, dict *s2.Dict) ([]byte, error) {
+	b := c.borrow()
+	defer c.giveBack(b)
 	if err := c.enc.MarshalToBuffer(v, b); err != nil {
 		return nil, err
 	}
+	return c.packed(kind, key, b.Bytes(), dict)
+}
+
+// packed makes a value of a payload of any size.
+func (c *codec) packed(kind byte, key, payload []byte, dict *s2.Dict) ([]byte, error) {
 	switch {
-	case b.Len() > maxValue-sealBytes:
-		return nil, fmt.Errorf("%d bytes, the limit is %d", b.Len(), maxValue-sealBytes)
+	case len(payload) > maxValue-sealBytes:
+		return nil, fmt.Errorf("%d bytes, the limit is %d", len(payload), maxValue-sealBytes)
 	case dict != nil:
-		return sealPacked(kind, key, b.Bytes(), dict), nil
+		return c.sealPacked(kind, key, payload, dict), nil
 	}
-	return seal(kind, key, b.Bytes()), nil
+	return seal(kind, key, payload), nil
 }
 
 func (c *codec) unmarshal(payload []byte, v any) error {
@@ -275,7 +293,14 @@ func (c *codec) decodeEntry(key, value []byte) (Entry, uint64, error) {
 }
 
 func (c *codec) encodeFact(key []byte, e *call.Event) ([]byte, error) {
-	return c.pack(kindFact, key, e, nil)
+	b := c.borrow()
+	defer c.giveBack(b)
+	payload, err := appendEvent(b.AvailableBuffer(), c.enc, e)
+	if err != nil {
+		return nil, err
+	}
+	b.Write(payload) // what has grown stays
+	return c.packed(kindFact, key, payload, nil)
 }
 
 func (c *codec) decodeFact(key, value []byte) (call.Event, error) {
@@ -285,21 +310,14 @@ func (c *codec) decodeFact(key, value []byte) (call.Event, error) {
 }
 
 func (c *codec) encodeWhy(key []byte, w Why) ([]byte, error) {
-	return c.pack(kindWhy, key, whySteps(w), c.facts)
-}
-
-// whySteps writes moments and numbers as steps from the fact before: the facts
-// of one call follow each other closely, and a stamp is the largest thing in them.
-func whySteps(w Why) *Why {
-	steps := &Why{Reasons: w.Reasons, Facts: make([]call.Event, len(w.Facts))}
-	var last call.Event
-	for i, e := range w.Facts {
-		s := e
-		s.At, s.Seen = e.At-last.At, e.Seen-e.At
-		s.Session, s.Seq, s.N = e.Session-last.Session, e.Seq-last.Seq, e.N-last.N
-		steps.Facts[i], last = s, e
+	b := c.borrow()
+	defer c.giveBack(b)
+	payload, err := appendWhy(b.AvailableBuffer(), c.enc, &w)
+	if err != nil {
+		return nil, err
 	}
-	return steps
+	b.Write(payload)
+	return c.packed(kindWhy, key, payload, c.facts)
 }
 
 func (c *codec) decodeWhy(key, value []byte) (*Why, error) {
