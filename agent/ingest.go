@@ -60,6 +60,9 @@ func (a *Agent) ingest() {
 		}
 		if g.due || in == nil {
 			out = a.groups
+			for _, l := range a.links {
+				a.remember(&g, l, false)
+			}
 		}
 		before := g.changes
 		select {
@@ -162,8 +165,6 @@ func (a *Agent) take(g *group, f fact) {
 	}
 	if e.Kind == call.LinkUp || e.Kind == call.LinkDown {
 		a.remember(g, l, true)
-	} else if g.changes > 0 {
-		a.remember(g, l, false)
 	}
 }
 
@@ -187,7 +188,7 @@ func (a *Agent) note(g *group, l *link, e *call.Event, c call.Change) {
 	b, pbx := g.batch, l.pbx.Name
 	switch c.Op {
 	case call.FactKept:
-		b.Facts = append(b.Facts, storage.Fact{PBX: pbx, Event: *c.Event})
+		b.Facts = append(b.Facts, storage.Fact{PBX: pbx, Event: c.Event})
 	case call.FactsDropped:
 		b.Drop[pbx] = append(b.Drop[pbx], c.Facts...)
 	case call.CallRecorded:

@@ -31,10 +31,11 @@ type Entry struct {
 	Into string
 }
 
-// Fact is one fact of a call that is still open. (PBX, Event.N) is its key.
+// Fact is one fact of a call that is still open. (PBX, Event.N) is its key. The
+// event belongs to the batch.
 type Fact struct {
 	PBX   string
-	Event call.Event
+	Event *call.Event
 }
 
 // Why is what the conclusions about one call rest on.
@@ -469,13 +470,13 @@ func (w *writing) drop(id string) {
 // openFacts adds the facts of open calls that come and go. One that comes and
 // goes in the same batch is never written.
 func (w *writing) openFacts(b *Batch) error {
-	gone := map[string]map[uint64]bool{}
+	prefixes, gone := map[string][]byte{}, map[string]map[uint64]bool{}
 	for pbx, numbers := range b.Drop {
 		prefix, err := pbxKey(pbx)
 		if err != nil {
 			return err
 		}
-		gone[pbx] = make(map[uint64]bool, len(numbers))
+		prefixes[pbx], gone[pbx] = prefix, make(map[uint64]bool, len(numbers))
 		for _, n := range numbers {
 			gone[pbx][n] = true
 			w.put(inOpen, factKey(prefix, n), nil)
@@ -486,12 +487,16 @@ func (w *writing) openFacts(b *Batch) error {
 		if gone[f.PBX][f.Event.N] {
 			continue
 		}
-		prefix, err := pbxKey(f.PBX)
-		if err != nil {
-			return err
+		prefix, known := prefixes[f.PBX]
+		if !known {
+			var err error
+			if prefix, err = pbxKey(f.PBX); err != nil {
+				return err
+			}
+			prefixes[f.PBX] = prefix
 		}
 		key := factKey(prefix, f.Event.N)
-		v, err := w.d.codec.encodeFact(key, &f.Event)
+		v, err := w.d.codec.encodeFact(key, f.Event)
 		if err != nil {
 			return fmt.Errorf("fact %d of %s: %w", f.Event.N, f.PBX, err)
 		}

@@ -46,7 +46,7 @@ func BenchmarkCommitFacts(b *testing.B) {
 			e := facts[n%uint64(len(facts))]
 			n++
 			e.N = n
-			batch.Facts = append(batch.Facts, Fact{PBX: "main", Event: e})
+			batch.Facts = append(batch.Facts, Fact{PBX: "main", Event: &e})
 			if n > 1200 {
 				batch.Drop["main"] = append(batch.Drop["main"], n-1200)
 			}

@@ -104,7 +104,7 @@ func openDamaged(t *testing.T, from string) {
 		b := callBatch(o, 25)
 		_, facts := o.call()
 		for _, e := range facts {
-			b.Facts = append(b.Facts, Fact{PBX: "main", Event: e})
+			b.Facts = append(b.Facts, Fact{PBX: "main", Event: &e})
 		}
 		b.State = map[string][]byte{"session/main": {byte(o.n)}}
 		mustCommit(t, d, b)

@@ -290,7 +290,7 @@ func TestBatchThatMakesNoSenseChangesNothing(t *testing.T) {
 		"call without record": {Entries: []Entry{{Op: OpCall, Call: r}, {Op: OpCall}}},
 		"gap without gap":     {Entries: []Entry{{Op: OpCall, Call: r}, {Op: OpGap}}},
 		"unknown op":          {Entries: []Entry{{Op: OpCall, Call: r}, {Op: "copy", ID: "x"}}},
-		"endless PBX name":    {Entries: []Entry{{Op: OpCall, Call: r}}, Facts: []Fact{{PBX: strings.Repeat("x", 300)}}},
+		"endless PBX name":    {Entries: []Entry{{Op: OpCall, Call: r}}, Facts: []Fact{{PBX: strings.Repeat("x", 300), Event: &call.Event{}}}},
 		"state without name":  {Entries: []Entry{{Op: OpCall, Call: r}}, State: map[string][]byte{"": {1}}},
 	} {
 		if err := d.Commit(b); err == nil {
@@ -517,7 +517,7 @@ func writeFixture(t *testing.T, file, feed string) {
 		Entry{Op: OpDelete, ID: b.Entries[5].Call.ID, Into: second.ID},
 		Entry{Op: OpGap, Gap: &call.Gap{PBX: "main", From: 1, To: 2, Reason: "link_lost"}})
 	for _, e := range facts {
-		b.Facts = append(b.Facts, Fact{PBX: "main", Event: e})
+		b.Facts = append(b.Facts, Fact{PBX: "main", Event: &e})
 	}
 	b.State = map[string][]byte{"session/main": {0, 0, 0, 7}}
 	mustCommit(t, d, b)

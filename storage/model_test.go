@@ -44,7 +44,7 @@ func (m *model) commit(b *Batch) {
 		if m.facts[f.PBX] == nil {
 			m.facts[f.PBX] = map[uint64]call.Event{}
 		}
-		m.facts[f.PBX][f.Event.N] = f.Event
+		m.facts[f.PBX][f.Event.N] = *f.Event
 	}
 	for pbx, numbers := range b.Drop {
 		for _, n := range numbers {
@@ -188,7 +188,7 @@ func drawBatch(t *rapid.T, m *model, nextN map[string]uint64) *Batch {
 		e := facts[rapid.IntRange(0, len(facts)-1).Draw(t, "fact")]
 		nextN[pbx]++
 		e.N = nextN[pbx]
-		b.Facts = append(b.Facts, Fact{PBX: pbx, Event: e})
+		b.Facts = append(b.Facts, Fact{PBX: pbx, Event: &e})
 	}
 	for pbx := range nextN {
 		for range rapid.IntRange(0, 2).Draw(t, "drops") {

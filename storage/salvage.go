@@ -262,7 +262,7 @@ func (w *wreck) take(at location, e element, newest bool) {
 		var event call.Event
 		if size := int(e.key[0]); len(e.key) == 1+size+8 {
 			if event, err = w.codec.decodeFact(e.key, e.value); err == nil {
-				w.facts = append(w.facts, Fact{PBX: string(e.key[1 : 1+size]), Event: event})
+				w.facts = append(w.facts, Fact{PBX: string(e.key[1 : 1+size]), Event: &event})
 			}
 		}
 	case kindState:

@@ -53,7 +53,7 @@ func (u *update) bucket(in bucket) *bolt.Bucket {
 	if b == nil {
 		b = in.of(u.tx)
 		switch in {
-		case inFeed, inWhy, inSummaries, inWords:
+		case inFeed, inWhy, inSummaries, inWords, inOpen:
 			b.FillPercent = fullPages
 		}
 		u.buckets[in] = b
