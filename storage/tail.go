@@ -46,6 +46,7 @@ type update struct {
 	tx      *bolt.Tx
 	tail    tail
 	buckets [bucketCount]*bolt.Bucket
+	last    [bucketCount][]byte // no key in the bucket is greater
 }
 
 func (u *update) bucket(in bucket) *bolt.Bucket {
@@ -57,6 +58,8 @@ func (u *update) bucket(in bucket) *bolt.Bucket {
 			b.FillPercent = fullPages
 		}
 		u.buckets[in] = b
+		last, _ := b.Cursor().Last()
+		u.last[in] = bytes.Clone(last)
 	}
 	return b
 }
@@ -64,7 +67,12 @@ func (u *update) bucket(in bucket) *bolt.Bucket {
 // put writes a value; a nil one is removed.
 func (u *update) put(in bucket, key, value []byte) error {
 	b, extent := u.bucket(in), &u.tail.Extents[in]
-	old := b.Get(key)
+	var old []byte
+	if bytes.Compare(key, u.last[in]) <= 0 {
+		old = b.Get(key)
+	} else if value != nil { // most keys grow: this one need not be looked for
+		u.last[in] = key
+	}
 	if bytes.Equal(old, value) {
 		return nil
 	}
