@@ -168,8 +168,14 @@ func (a *Agent) supervise(ctx context.Context, l *link) {
 
 // emit waits while ingest is behind, but not for one that has ended.
 func (a *Agent) emit(l *link, e call.Event) {
+	f := fact{l, e}
 	select {
-	case a.events <- fact{l, e}:
+	case a.events <- f: // mostly there is room, and asking for one thing costs less than for two
+		return
+	default:
+	}
+	select {
+	case a.events <- f:
 	case <-a.noMore:
 	}
 }
