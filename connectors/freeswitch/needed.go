@@ -65,9 +65,9 @@ func Needed() wire.Needed {
 	return wire.Needed{
 		"channel_create":          need(description),
 		"channel_uuid":            need([]string{"Old-Unique-ID"}),
-		"channel_progress":        need([]string{"Call-Direction", "Caller-Channel-Progress-Time"}),
+		"channel_progress":        need([]string{"Call-Direction", "Channel-Call-UUID", "Caller-Channel-Progress-Time"}),
 		"channel_progress_media":  need([]string{"Call-Direction", "Caller-Channel-Progress-Media-Time"}, application),
-		"channel_answer":          need([]string{"Call-Direction", "Caller-Channel-Answered-Time", "variable_sip_redirected_to"}, application),
+		"channel_answer":          need([]string{"Call-Direction", "Channel-Call-UUID", "Caller-Channel-Answered-Time", "variable_sip_redirected_to"}, application),
 		"channel_bridge":          need(bridge),
 		"channel_unbridge":        need(bridge),
 		"channel_hold":            need(),

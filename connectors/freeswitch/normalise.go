@@ -204,7 +204,8 @@ func (m Message) progress() []call.Event {
 	if !m.outbound() {
 		return nil
 	}
-	return m.one(call.Event{Kind: call.LegRinging, At: m.channelTime("Progress")})
+	// The link is for a leg of whose creation nobody heard.
+	return m.one(call.Event{Kind: call.LegRinging, At: m.channelTime("Progress"), Link: m.get("Channel-Call-UUID")})
 }
 
 func (m Message) progressMedia() []call.Event {
@@ -217,7 +218,7 @@ func (m Message) progressMedia() []call.Event {
 
 func (m Message) answered() []call.Event {
 	at := m.channelTime("Answered")
-	facts := m.one(call.Event{Kind: call.LegAnswered, At: at})
+	facts := m.one(call.Event{Kind: call.LegAnswered, At: at, Link: m.get("Channel-Call-UUID")})
 	if facts == nil {
 		return nil
 	}
