@@ -59,7 +59,7 @@ func (s *story) view() *view {
 		return nil
 	}
 	v.start = s.order[0].created
-	v.inbound = !v.originated && s.outside(v.first)
+	v.inbound = !v.originated && s.outside(v.first) && !(v.first.unseen && !v.first.calling)
 	v.talks, v.turns = s.listen(v.first.id, s.lastMoment())
 	v.caller = s.legs[v.turns[len(v.turns)-1].leg]
 	s.passedOn(v)

@@ -114,7 +114,7 @@ func (t *Tracker) snapshot(e Event) {
 			began[l.Link] = l.Created
 		}
 		f := Event{Session: e.Session, Seq: e.Seq, At: e.At, Seen: e.Seen, Kind: LegSeen, Leg: l.Leg, Peer: l.Peer, Link: l.Link,
-			Channel: l.Channel, Endpoint: l.Endpoint, Local: l.Local, State: l.State, Number: l.Number, CallerName: l.CallerName,
+			Channel: l.Channel, Endpoint: l.Endpoint, Local: l.Local, State: l.State, Number: l.Number, CallerName: l.CallerName, Connected: l.Connected,
 			Dialled: l.Dialled, Context: l.Context, Account: l.Account, Bridge: l.Bridge, BridgeKind: l.BridgeKind,
 			App: l.App, Data: l.Data, Queue: l.Queue, From: l.Created, Originated: l.Originated}
 		if c := t.legs[l.Leg]; c != nil && !c.live[l.Leg] {

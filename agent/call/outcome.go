@@ -15,6 +15,10 @@ func (s *story) parties(v *view, r *Record) {
 		r.Origin = OriginOriginated
 		s.because("origin", "the PBX made the first channel itself", s.order[0].factOf(LegCreated, LegSeen))
 	}
+	if s.orphan(v) {
+		s.orphanParties(v, r)
+		return
+	}
 	r.Direction = s.direction(v)
 	var from, to *leg
 	toNumber := ""
@@ -59,6 +63,31 @@ func (s *story) parties(v *view, r *Record) {
 		r.Line = &Line{Number: toNumber}
 	}
 	r.Account = text(v.first.account)
+}
+
+// orphan: all that was ever seen of the call is a leg that somebody had called;
+// whoever called it was gone when the link came back.
+func (s *story) orphan(v *view) bool {
+	return !v.originated && v.first.unseen && !v.first.calling && v.first.by == "" && len(v.tried) == 0
+}
+
+// orphanParties tells such a call by what the leg that is left was shown.
+func (s *story) orphanParties(v *view, r *Record) {
+	l, other := v.first, v.first.connected
+	r.From, r.To = Party{Number: text(other)}, Party{Number: text(s.who(l))}
+	employee := s.opts.Extensions.MatchString(other)
+	if employee {
+		r.From.Extension = text(other)
+	}
+	switch ext := s.extension(l); {
+	case ext == "":
+		r.Direction, r.Trunk = Outbound, text(l.endpoint)
+	case employee:
+		r.Direction, r.To.Extension = Internal, text(ext)
+	default:
+		r.Direction, r.To = Inbound, Party{} // what was asked for is not known
+	}
+	s.because("direction", "only a leg that was called is left of the call, and whom it was shown as connected with", l.factOf(LegSeen))
 }
 
 func (s *story) party(l *leg) Party {

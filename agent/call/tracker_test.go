@@ -282,6 +282,74 @@ func TestTracker_RestartedPBX(t *testing.T) {
 	}
 }
 
+func TestTracker_OnlyACalledLegIsLeft(t *testing.T) {
+	for name, c := range map[string]struct {
+		leg                 call.LiveLeg
+		direction, from, to any
+	}{
+		"an employee had called out": {call.LiveLeg{Endpoint: "trunk-a", Channel: "PJSIP/trunk-a-7", Number: "79050000039", Connected: "128"}, call.Outbound, "128", "79050000039"},
+		"a client was put through":   {call.LiveLeg{Endpoint: "101", Channel: "PJSIP/101-7", Number: "101", Connected: "79161234567"}, call.Inbound, "79161234567", nil},
+		"employees":                  {call.LiveLeg{Endpoint: "101", Channel: "PJSIP/101-7", Number: "101", Connected: "102"}, call.Internal, "102", "101"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c.leg.Leg, c.leg.Link, c.leg.State, c.leg.Created = "m", "n", call.StateUp, at(0)
+			r := newScript(t).state(1000, call.Event{Kind: call.Snapshot, Live: []call.LiveLeg{c.leg}}).state(2000, gone("m", 16)).last()
+			if r.Direction != c.direction || value(r.From.Number) != c.from || value(r.To.Number) != c.to || r.Quality != call.QualityPartial {
+				t.Errorf("%s from %v to %v, %s", r.Direction, value(r.From.Number), value(r.To.Number), r.Quality)
+			}
+		})
+	}
+}
+
+func TestTracker_MissingFactsAreADoubt(t *testing.T) {
+	for name, lose := range map[string]call.Kind{"who is dialled": call.Dialled, "the entry into the bridge": call.Joined, "the creation of a leg": call.LegCreated} {
+		t.Run(name, func(t *testing.T) {
+			whole, torn := newScript(t).answered().state(2999, call.Event{Kind: call.DialEnded, Leg: "c", Peer: "p"}), newScript(t)
+			lost := false
+			for _, e := range whole.kept {
+				if e.Kind == lose && (e.Leg == "p" || e.Peer == "p") && !lost {
+					lost = true
+					continue
+				}
+				e.Members = 1 // the PBX counts who is in a bridge
+				torn.apply(e)
+			}
+			r := torn.state(3000, call.Event{Kind: call.Parted, Leg: "p", Bridge: "b"}).state(3000, call.Event{Kind: call.Parted, Leg: "c", Bridge: "b"}).hungUp().last()
+			if !lost || !slices.Contains(r.Doubts, call.DoubtFactsLost) {
+				t.Errorf("doubts %v", r.Doubts)
+			}
+		})
+	}
+}
+
+func TestTracker_TiesByNothingButTheNumber(t *testing.T) {
+	local := func(id call.LegID, exten string) call.Event {
+		return call.Event{Kind: call.LegCreated, Leg: id, Link: string(id), Channel: "Local/" + exten + "@x-1;1", Endpoint: exten, Local: true, State: call.StateDown, Originated: true, Dialled: exten}
+	}
+	t.Run("a phone that the PBX called sends the call on", func(t *testing.T) {
+		first := phone("p", "104", "p")
+		first.Originated = true
+		s := newScript(t).state(0, first).state(4, local("l", "105")).
+			state(5, call.Event{Kind: call.DialEnded, Peer: "p", Result: "CANCEL", Number: "105"}).
+			state(6, gone("p", 23)).state(10, gone("l", 0))
+		if len(s.records) != 1 || len(s.last().Transfers) != 1 || s.last().Transfers[0].Type != call.TransferForward {
+			t.Errorf("%d records, %+v", len(s.records), s.records)
+		}
+	})
+	t.Run("who gave the call away is called back", func(t *testing.T) {
+		back := phone("r", "101", "r")
+		back.Originated = true
+		s := newScript(t).answered().
+			state(1500, call.Event{Kind: call.Transferred, Leg: "p", Peer: "c", Endpoint: "101", Transfer: &call.TransferFact{Type: call.TransferAttended, Transferer: "p", Second: "p", Transferee: "c"}}).
+			state(1501, call.Event{Kind: call.Parted, Leg: "p", Bridge: "b"}).state(1502, gone("p", 16)).
+			state(4000, back).state(4010, of(call.LegRinging, "r")).
+			state(6000, gone("r", 0)).state(6001, gone("c", 16))
+		if len(s.records) != 1 || len(s.last().Legs) != 3 {
+			t.Errorf("%d records, legs %+v", len(s.records), s.last().Legs)
+		}
+	})
+}
+
 // ---- properties
 
 // facts draws a call or several with everything that can happen to legs, in no
