@@ -93,12 +93,14 @@ func (l *link) lastRun() (call.Event, bool) {
 }
 
 // Waits between two tries. Calls that begin while a restarted PBX is up again and
-// we are not there are calls half seen: for half a minute we try every 40 ms
-// or so, which costs a refused connection each. A PBX that refuses our sign-in
-// is left alone, because its fail2ban counts.
+// we are not there are calls half seen: for half a minute we try ten times a
+// second, and more often while nobody is there at all, for that costs no more
+// than a refused connection. A PBX that refuses our sign-in is left alone,
+// because its fail2ban counts.
 const (
-	eager, eagerMost          = 30 * time.Second, 40 * time.Millisecond
-	retryFirst, retryMost     = 20 * time.Millisecond, 30 * time.Second
+	eager, eagerMost          = 30 * time.Second, 100 * time.Millisecond
+	eagerAbsent               = 40 * time.Millisecond
+	retryFirst, retryMost     = 50 * time.Millisecond, 30 * time.Second
 	refusedFirst, refusedMost = 10 * time.Second, 5 * time.Minute
 	steady                    = 5 * time.Second // up for so long, and the next loss is a new one
 )
@@ -151,6 +153,9 @@ func (a *Agent) supervise(ctx context.Context, l *link) {
 		wait := lost.NextBackOff()
 		if a.now().Sub(lostAt) < eager {
 			wait = min(wait, eagerMost)
+			if errors.Is(err, connectors.ErrUnreachable) {
+				wait = min(wait, eagerAbsent)
+			}
 		}
 		if errors.Is(err, connectors.ErrLoginRefused) {
 			wait = refused.NextBackOff()
