@@ -35,6 +35,7 @@ func Normalise(m map[string]string, seen call.Moment) []call.Event {
 
 // statements says what each event states, by its name in lower case: the
 // documents and the wire do not agree on upper case (Newexten, NewExten).
+// FullyBooted and Shutdown are the connector's: they are about the link.
 var statements = map[string]func(message) []call.Event{
 	"newchannel":    func(h message) []call.Event { return one(h.newChannel()) },
 	"newstate":      func(h message) []call.Event { return h.newState() },
@@ -58,35 +59,31 @@ var statements = map[string]func(message) []call.Event{
 	"hold":   func(h message) []call.Event { return one(h.leg(call.Held)) },
 	"unhold": func(h message) []call.Event { return one(h.leg(call.Resumed)) },
 
-	"blindtransfer":        func(h message) []call.Event { return h.blindTransfer() },
-	"attendedtransfer":     func(h message) []call.Event { return h.attendedTransfer() },
-	"pickup":               func(h message) []call.Event { return h.pickup() },
-	"parkedcall":           func(h message) []call.Event { return one(h.parking(call.Parked)) },
-	"unparkedcall":         func(h message) []call.Event { return one(h.parking(call.Unparked)) },
-	"parkedcalltimeout":    func(h message) []call.Event { return one(h.parkEnded("timeout")) },
-	"parkedcallgiveup":     func(h message) []call.Event { return one(h.parkEnded("abandoned")) },
-	"queuecallerjoin":      func(h message) []call.Event { return one(h.queue(call.Queued)) },
-	"queuecallerleave":     func(h message) []call.Event { return one(h.queue(call.Unqueued)) },
-	"agentcalled":          func(h message) []call.Event { return one(h.queue(call.QueueOffered)) },
-	"agentconnect":         func(h message) []call.Event { return one(h.queue(call.QueueMember)) },
-	"newexten":             func(h message) []call.Event { return h.newExten() },
-	"varset":               func(h message) []call.Event { return h.varSet() },
-	"mixmonitorstart":      func(h message) []call.Event { return one(h.leg(call.RecordBegun)) },
-	"mixmonitorstop":       func(h message) []call.Event { return one(h.leg(call.RecordEnded)) },
-	"messagewaiting":       func(h message) []call.Event { return h.messageWaiting() },
-	"faxstatus":            func(h message) []call.Event { return h.faxStatus() },
-	"receivefax":           func(h message) []call.Event { return one(h.fax("receive")) },
-	"sendfax":              func(h message) []call.Event { return one(h.fax("send")) },
-	"originateresponse":    func(h message) []call.Event { return one(h.originated()) },
-	"newaccountcode":       func(h message) []call.Event { return one(h.leg(call.LegAccount)) },
-	"shutdown":             func(message) []call.Event { return nil }, // the connector's: it ends the session
-	"fullybooted":          func(message) []call.Event { return nil }, // the connector's: it tells a restart
-	"parkedcallswap":       func(h message) []call.Event { return h.parkedSwap() },
-	"chanspystart":         func(h message) []call.Event { return h.spyStart() },
-	"chanspystop":          func(message) []call.Event { return nil },
-	"confbridgejoin":       func(h message) []call.Event { return h.conference(call.Joined) },
-	"confbridgeleave":      func(h message) []call.Event { return h.conference(call.Parted) },
-	"localoptimizationend": func(message) []call.Event { return nil }, // Success says No whenever it worked
+	"blindtransfer":     func(h message) []call.Event { return h.blindTransfer() },
+	"attendedtransfer":  func(h message) []call.Event { return h.attendedTransfer() },
+	"pickup":            func(h message) []call.Event { return h.pickup() },
+	"parkedcall":        func(h message) []call.Event { return one(h.parking(call.Parked)) },
+	"unparkedcall":      func(h message) []call.Event { return one(h.parking(call.Unparked)) },
+	"parkedcalltimeout": func(h message) []call.Event { return one(h.parkEnded("timeout")) },
+	"parkedcallgiveup":  func(h message) []call.Event { return one(h.parkEnded("abandoned")) },
+	"queuecallerjoin":   func(h message) []call.Event { return one(h.queue(call.Queued)) },
+	"queuecallerleave":  func(h message) []call.Event { return one(h.queue(call.Unqueued)) },
+	"agentcalled":       func(h message) []call.Event { return one(h.queue(call.QueueOffered)) },
+	"agentconnect":      func(h message) []call.Event { return one(h.queue(call.QueueMember)) },
+	"newexten":          func(h message) []call.Event { return h.newExten() },
+	"varset":            func(h message) []call.Event { return h.varSet() },
+	"mixmonitorstart":   func(h message) []call.Event { return one(h.leg(call.RecordBegun)) },
+	"mixmonitorstop":    func(h message) []call.Event { return one(h.leg(call.RecordEnded)) },
+	"messagewaiting":    func(h message) []call.Event { return h.messageWaiting() },
+	"faxstatus":         func(h message) []call.Event { return h.faxStatus() },
+	"receivefax":        func(h message) []call.Event { return one(h.fax("receive")) },
+	"sendfax":           func(h message) []call.Event { return one(h.fax("send")) },
+	"originateresponse": func(h message) []call.Event { return one(h.originated()) },
+	"newaccountcode":    func(h message) []call.Event { return one(h.leg(call.LegAccount)) },
+	"parkedcallswap":    func(h message) []call.Event { return h.parkedSwap() },
+	"chanspystart":      func(h message) []call.Event { return h.spyStart() },
+	"confbridgejoin":    func(h message) []call.Event { return h.conference(call.Joined) },
+	"confbridgeleave":   func(h message) []call.Event { return h.conference(call.Parted) },
 }
 
 func one(e call.Event) []call.Event { return []call.Event{e} }
