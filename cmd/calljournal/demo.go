@@ -28,7 +28,7 @@ import (
 )
 
 type demoVerb struct {
-	PBX   string  `name:"pbx" help:"asterisk or freeswitch." enum:"asterisk,freeswitch" default:"asterisk"`
+	PBX   string  `name:"pbx" help:"asterisk, freeswitch, or both at once." enum:"asterisk,freeswitch,both" default:"both"`
 	Speed float64 `help:"So many times faster than life, the PBX's own clock included." default:"1" placeholder:"N"`
 	Calls int     `help:"End after that many calls; 0 goes on until Ctrl-C." default:"0" placeholder:"N"`
 }
@@ -60,23 +60,32 @@ func (v demoVerb) Run(sh *shell) (err error) {
 			err = errors.Join(err, fmt.Errorf("remove the demo's journal: %w", e))
 		}
 	}()
-	recordings, err := replay.Demo(v.PBX)
-	if err != nil {
-		return err
-	}
-	var seed [8]byte
-	_, _ = rand.Read(seed[:])
-	programme, err := replay.Loop(recordings, demoEvery, binary.NativeEndian.Uint64(seed[:]))
-	if err != nil {
-		return err
-	}
 	d := demo{sh: sh, file: filepath.Join(folder, "calljournal.toml"), token: rand.Text(), limit: v.Calls, people: map[string]string{}, shown: map[string]bool{}}
 	secret := rand.Text()
-	d.pbx, err = replay.Listen(v.PBX, programme, replay.Options{User: "calljournal", Secret: secret, Speed: v.Speed, Lead: 250 * time.Millisecond})
-	if err != nil {
-		return err
+	kinds := []string{v.PBX}
+	if v.PBX == "both" {
+		kinds = []string{replay.Asterisk, replay.FreeSWITCH}
 	}
-	text := demoConfig(v.PBX, d.pbx.Addr(), folder, secret, d.token, recordings)
+	var recordings []*replay.Recording
+	for _, kind := range kinds {
+		some, err := replay.Demo(kind)
+		if err != nil {
+			return err
+		}
+		recordings = append(recordings, some...)
+		var seed [8]byte
+		_, _ = rand.Read(seed[:])
+		programme, err := replay.Loop(some, time.Duration(len(kinds))*demoEvery, binary.NativeEndian.Uint64(seed[:]))
+		if err != nil {
+			return err
+		}
+		s, err := replay.Listen(kind, programme, replay.Options{User: "calljournal", Secret: secret, Speed: v.Speed, Lead: 250 * time.Millisecond})
+		if err != nil {
+			return err
+		}
+		d.pbxs = append(d.pbxs, demoPBX{kind, s})
+	}
+	text := demoConfig(d.pbxs, folder, secret, d.token, recordings)
 	if err := os.WriteFile(d.file, []byte(text), 0o600); err != nil {
 		return fmt.Errorf("write the demo's configuration: %w", err)
 	}
@@ -91,7 +100,7 @@ func (v demoVerb) Run(sh *shell) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := d.welcome(v.PBX); err != nil {
+	if err := d.welcome(); err != nil {
 		return err
 	}
 	return d.run(ctx)
@@ -99,13 +108,18 @@ func (v demoVerb) Run(sh *shell) (err error) {
 
 type demo struct {
 	sh     *shell
-	pbx    *replay.Server
+	pbxs   []demoPBX
 	agent  *agent.Agent
 	file   string // configuration
 	token  string
 	limit  int
 	people map[string]string // by extension
 	shown  map[string]bool
+}
+
+type demoPBX struct {
+	kind string
+	*replay.Server
 }
 
 // errEnough ends a demo that has shown what it was asked for.
@@ -121,7 +135,9 @@ func (d *demo) run(ctx context.Context) error {
 		defer endPBX()
 		return d.agent.Run(ctx)
 	})
-	all.Go(func() error { return d.pbx.Run(pbx) })
+	for _, p := range d.pbxs {
+		all.Go(func() error { return p.Run(pbx) })
+	}
 	all.Go(func() error { return d.follow(ctx) })
 	err := all.Wait()
 	if err != nil && !errors.Is(err, errEnough) {
@@ -198,14 +214,18 @@ func demoLine(cells []string) string {
 	return strings.TrimRight(b.String(), " ")
 }
 
-func (d *demo) welcome(kind string) error {
-	name := map[string]string{replay.Asterisk: "an Asterisk", replay.FreeSWITCH: "a FreeSWITCH"}[kind]
+func (d *demo) welcome() error {
+	var played []string
+	for _, p := range d.pbxs {
+		name := map[string]string{replay.Asterisk: "an Asterisk", replay.FreeSWITCH: "a FreeSWITCH"}[p.kind]
+		played = append(played, "Recorded calls of "+name+", played over its real protocol at "+p.Addr()+".")
+	}
 	var head []string
 	for _, c := range demoColumns {
 		head = append(head, c.name)
 	}
 	at := "http://" + d.agent.Addr().String()
-	_, err := fmt.Fprintf(d.sh.screen(), `Recorded calls of %s, played over its real protocol at %s.
+	_, err := fmt.Fprintf(d.sh.screen(), `%s
 The journal is temporary. Ctrl-C ends the demo.
 
   journal   %s
@@ -214,7 +234,7 @@ The journal is temporary. Ctrl-C ends the demo.
   elsewhere calljournal calls --config %s
 
 %s
-`, name, d.pbx.Addr(), at, d.token, d.token, at, d.file, styleHead.PaddingRight(0).Render(demoLine(head)))
+`, strings.Join(played, "\n"), at, d.token, d.token, at, d.file, styleHead.PaddingRight(0).Render(demoLine(head)))
 	return err
 }
 
@@ -252,7 +272,7 @@ var (
 )
 
 // demoConfig writes the configuration that a person would.
-func demoConfig(kind, address, folder, secret, token string, recordings []*replay.Recording) string {
+func demoConfig(pbxs []demoPBX, folder, secret, token string, recordings []*replay.Recording) string {
 	var extensions, lines []string
 	for _, r := range recordings {
 		extensions = append(extensions, r.Extensions()...)
@@ -271,7 +291,9 @@ func demoConfig(kind, address, folder, secret, token string, recordings []*repla
 	table("[agent]", "name", "demo", "data_dir", filepath.Join(folder, "data"), "socket", filepath.Join(folder, "control.sock"))
 	table("[http]", "listen", "127.0.0.1:0")
 	table("[[http.token]]", "name", "demo", "scope", "admin", "token", token)
-	table("[[pbx]]", "name", "demo", "kind", kind, "address", address, "username", "calljournal", "secret", secret)
+	for _, p := range pbxs {
+		table("[[pbx]]", "name", p.kind, "kind", p.kind, "address", p.Addr(), "username", "calljournal", "secret", secret)
+	}
 	table("[rules]", "country", "RU")
 	for i, extension := range slices.Compact(extensions) {
 		p := demoPeople[i%len(demoPeople)]

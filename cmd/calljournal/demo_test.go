@@ -27,7 +27,7 @@ func temporary(t *testing.T) string {
 
 // TestDemo runs all of it: the PBX on loopback, the daemon, the feed.
 func TestDemo(t *testing.T) {
-	for _, pbx := range []string{"asterisk", "freeswitch"} {
+	for _, pbx := range []string{"asterisk", "freeswitch", "both"} {
 		t.Run(pbx, func(t *testing.T) {
 			tmp := temporary(t)
 			var out, errOut bytes.Buffer

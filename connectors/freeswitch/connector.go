@@ -84,7 +84,7 @@ func (c *Connector) run(ctx context.Context, number uint64, emit func(call.Event
 	}
 	defer line.Close()
 	c.advise(allowed)
-	if err := c.subscribe(line); err != nil {
+	if err := c.subscribe(line, allowed); err != nil {
 		return err
 	}
 	line.Start(wire.NewESL(Needed(), &c.count))

@@ -233,7 +233,7 @@ func TestRun_UserAuth(t *testing.T) {
 		}
 		return l.c.Stats().Warnings
 	}
-	if w := signIn(strings.TrimPrefix(subscription(), "event json ")); len(w) > 0 {
+	if w := signIn(strings.TrimPrefix(subscription(nil), "event json ")); len(w) > 0 {
 		t.Errorf("warnings %q", w)
 	}
 	if w := signIn("all"); len(w) > 0 {
@@ -504,4 +504,19 @@ func FuzzNormalise(f *testing.F) {
 		r.take(m)
 		r.heartbeat(m, 1)
 	})
+}
+
+// FreeSWITCH refuses a whole subscription for one event that the user may not
+// hear, so only what he may is asked for.
+func TestSubscription_OnlyWhatTheUserMayHear(t *testing.T) {
+	for allowed, want := range map[string]string{
+		"CHANNEL_CREATE CHANNEL_HANGUP_COMPLETE PRESENCE_IN":      "event json CHANNEL_CREATE CHANNEL_HANGUP_COMPLETE",
+		"channel_answer callcenter::info conference::maintenance": "event json CHANNEL_ANSWER CUSTOM callcenter::info conference::maintenance",
+		"all": subscription(nil),
+		"":    subscription(nil),
+	} {
+		if got := subscription(only(allowed)); got != want {
+			t.Errorf("allowed %q: %q, want %q", allowed, got, want)
+		}
+	}
 }

@@ -121,7 +121,7 @@ func (c *Connector) advise(allowed string) {
 	c.warn(warnDefault, stock)
 	missing := ""
 	c.roll = true
-	if words := strings.Fields(strings.ToLower(allowed)); len(words) > 0 && !slices.Contains(words, "all") {
+	if words := only(allowed); words != nil {
 		c.roll = slices.Contains(words, "channel_create") && slices.Contains(words, "channel_destroy")
 		var denied []string
 		for name := range Needed() {
@@ -193,9 +193,19 @@ func (c *Connector) noAnswer(what string, err error) error {
 	return c.fail("sign in", fmt.Errorf("%w: %s: %w", connectors.ErrUnreachable, what, err), "")
 }
 
-// subscribe asks for the events.
-func (c *Connector) subscribe(line *wire.Line) error {
-	r, err := ask(line, subscription())
+// only reads Allowed-Events: the names in lower case, nil if everything is
+// allowed.
+func only(allowed string) []string {
+	words := strings.Fields(strings.ToLower(allowed))
+	if len(words) == 0 || slices.Contains(words, "all") {
+		return nil
+	}
+	return words
+}
+
+// subscribe asks for the events that the user may hear.
+func (c *Connector) subscribe(line *wire.Line, allowed string) error {
+	r, err := ask(line, subscription(only(allowed)))
 	if err != nil {
 		return c.noAnswer("event", err)
 	}

@@ -95,9 +95,15 @@ func Needed() wire.Needed {
 // subscription is the command that asks for the needed events by name and for
 // no other. Everything behind CUSTOM is a subclass, so it comes last. JSON,
 // because one odd variable name ends a plain connection (PRESCRIBED.md, E4).
-func subscription() string {
+// allowed are the only events that the user may hear, in lower case; nil is no
+// limit. FreeSWITCH refuses the whole command for one name that is not among
+// them (mod_event_socket.c: parse_command).
+func subscription(allowed []string) string {
 	var names, subclasses []string
 	for name := range Needed() {
+		if allowed != nil && !slices.Contains(allowed, name) {
+			continue
+		}
 		if strings.Contains(name, "::") {
 			subclasses = append(subclasses, name)
 		} else {
@@ -106,5 +112,9 @@ func subscription() string {
 	}
 	slices.Sort(names)
 	slices.Sort(subclasses)
-	return "event json " + strings.Join(names, " ") + " CUSTOM " + strings.Join(subclasses, " ")
+	command := "event json " + strings.Join(names, " ")
+	if len(subclasses) > 0 {
+		command += " CUSTOM " + strings.Join(subclasses, " ")
+	}
+	return command
 }
