@@ -222,8 +222,11 @@ func TestRun_Silence(t *testing.T) {
 // TestRun_UserAuth signs in as a directory user, and says what he may not hear.
 func TestRun_UserAuth(t *testing.T) {
 	users := map[string]string{"cj@pbx": "s"}
-	signIn := func(allowed string) []string {
+	signIn := func(allowed string, cut ...int) []string {
 		pbx := &fakePBX{users: users, allowed: allowed}
+		if len(cut) > 0 {
+			pbx.cut = cut[0]
+		}
 		l := connect(t, Config{Address: pbx.listen(t), Username: "cj@pbx", Secret: "s"})
 		l.until(t, call.Snapshot)
 		l.stop()
@@ -238,6 +241,10 @@ func TestRun_UserAuth(t *testing.T) {
 	}
 	if w := signIn("all"); len(w) > 0 {
 		t.Errorf("warnings %q", w)
+	}
+	// FreeSWITCH cuts a long answer, and its end with it.
+	if w := signIn("all", len("Content-Type: command/reply\nReply-Text: +OK accepted\nAllowed-Events: all\nAllowed-A")); len(w) > 0 {
+		t.Errorf("of a cut answer: warnings %q", w)
 	}
 	w := signIn("CHANNEL_CREATE HEARTBEAT")
 	if len(w) != 1 || !strings.Contains(w[0], "CHANNEL_HANGUP_COMPLETE") || strings.Contains(w[0], "CHANNEL_CREATE") {

@@ -18,6 +18,7 @@ type fakePBX struct {
 	secret   string            // of auth; "" takes "s"
 	users    map[string]string // of userauth: "user@domain" to password
 	allowed  string            // Allowed-Events of a userauth
+	cut      int               // the answer to it is cut after so many bytes
 	chop     int               // write in pieces of so many bytes
 	rows     []row
 	dumps    map[string]string // by uuid: the JSON that uuid_dump gives
@@ -95,8 +96,10 @@ func (f *fakePBX) serve(conn net.Conn) {
 				p.say("Content-Type: text/disconnect-notice\nContent-Length: 10\n\nGoodbye.\n\n")
 				return
 			}
-			if word == "userauth" {
-				p.reply("+OK accepted", "Allowed-Events: "+f.allowed, "Allowed-API: all")
+			if answer := "Content-Type: command/reply\nReply-Text: +OK accepted\nAllowed-Events: " + f.allowed + "\nAllowed-API: all\n\n"; word == "userauth" && f.cut > 0 {
+				p.say(answer[:f.cut])
+			} else if word == "userauth" {
+				p.say(answer)
 			} else {
 				p.reply("+OK accepted")
 			}
@@ -112,6 +115,8 @@ func (f *fakePBX) serve(conn net.Conn) {
 				p.stay()
 			}
 			return
+		case "nolog":
+			p.reply("+OK no longer logging")
 		case "api":
 			p.api(rest)
 		}

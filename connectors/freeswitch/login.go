@@ -21,6 +21,7 @@ func command(text string) []byte { return []byte(text + "\n\n") }
 type reply struct {
 	headers map[string]string // by lower-cased name, the first of each
 	body    string
+	merged  bool // it ran into the next answer, for it was cut before its end
 }
 
 // text is what the answer says: a command's Reply-Text, a question's body.
@@ -46,8 +47,11 @@ func readReply(line *wire.Line) (reply, error) {
 				break
 			}
 			name, value, _ := strings.Cut(text, ":")
-			if name = strings.ToLower(strings.TrimSpace(name)); r.headers[name] == "" {
+			name = strings.ToLower(strings.TrimSpace(name))
+			if r.headers[name] == "" {
 				r.headers[name] = strings.TrimSpace(value)
+			} else if name == "reply-text" {
+				r.merged = true
 			}
 		}
 		if length := r.headers["content-length"]; length != "" {
@@ -91,9 +95,15 @@ func (c *Connector) signIn(line *wire.Line) (allowed string, err error) {
 	}
 	text := "auth " + c.cfg.Secret
 	if c.cfg.Username != "" {
-		text = "userauth " + c.cfg.Username + ":" + c.cfg.Secret
+		// The answer lists what the user may do and is cut at 511 bytes, blank line
+		// and all (mod_event_socket.c: reply). The answer to a command that does
+		// nothing for us comes right behind it and ends it in any case.
+		text = "userauth " + c.cfg.Username + ":" + c.cfg.Secret + "\n\nnolog"
 	}
 	r, err := ask(line, text)
+	if err == nil && r.ok() && c.cfg.Username != "" && !r.merged {
+		_, err = readReply(line)
+	}
 	if err != nil {
 		return "", c.noAnswer("auth", err)
 	}
