@@ -148,11 +148,11 @@ func (s *session) checkProcess(m Message) {
 func (c *Connector) restarted(core string) bool {
 	before := c.core
 	c.core = core
-	if before == core {
+	if before == "" || before == core {
 		return false
 	}
 	c.stopping = false
-	return before != ""
+	return true
 }
 
 // gap states a loss on our side, and asks how things stand: what was lost may
