@@ -213,6 +213,13 @@ const (
 	causePickedOff = "PICKED_OFF"
 )
 
+// How FreeSWITCH says that it gave up ringing or waiting before its time: the
+// phone's cause (switch_types.h, 487), and mod_callcenter's for its caller.
+const (
+	causeCancelled = "ORIGINATOR_CANCEL"
+	queueBrokenOff = "BREAK_OUT"
+)
+
 func clip(in []stretch, from, to Moment) []stretch {
 	var out []stretch
 	for _, t := range in {

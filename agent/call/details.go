@@ -60,6 +60,7 @@ func (s *story) transfers(v *view) []Transfer {
 		}
 	}
 	out = append(out, s.moves(v)...)
+	out = append(out, s.movedWaiting(v)...)
 	out = append(out, s.handedOver(v)...)
 	slices.SortStableFunc(out, func(a, b Transfer) int { return int(a.At - b.At) })
 	for i := range out {
@@ -171,6 +172,51 @@ func (s *story) moves(v *view) (out []Transfer) {
 	return out
 }
 
+// movedWaiting are the moves that took a caller from phones that still rang, or
+// from a queue, and not from a talk. The channel's history has them among what
+// the dialplan wrote; but the dialplan goes on only when ringing and waiting are
+// over by themselves, and here the PBX broke them off while the caller stayed.
+func (s *story) movedWaiting(v *view) (out []Transfer) {
+	known := map[string]bool{}
+	for i := range s.facts {
+		e := &s.facts[i]
+		if e.History == nil || e.Leg != v.caller.id {
+			continue
+		}
+		for _, n := range e.History.Transfers {
+			if n.Method != "bl_xfer" || n.Target == "" || known[n.ID] || strings.Contains(n.Target, ":") {
+				continue
+			}
+			known[n.ID] = true
+			if at := s.brokenOff(v, n.At); at != 0 {
+				out = append(out, Transfer{Type: TransferRedirect, To: text(n.Target), At: at})
+			}
+		}
+	}
+	return out
+}
+
+// brokenOff is when, within the second that begins at the moment given, the
+// caller's wait before any talk was broken off by the PBX.
+func (s *story) brokenOff(v *view, second Moment) Moment {
+	waited := func(at Moment) bool {
+		return at >= second && at < second.Add(time.Second+momentary) && at < v.end && (v.answer == 0 || at < v.answer)
+	}
+	for i := range s.facts {
+		e := &s.facts[i]
+		switch {
+		case !waited(e.At):
+		case e.Kind == Unqueued && e.Leg == v.caller.id && e.Result == queueBrokenOff:
+			return e.At
+		case e.Kind == LegEnded && e.Cause != nil && e.Cause.Text == causeCancelled:
+			if l := s.legs[e.Leg]; l != nil && l.by == v.caller.id && l.queue == "" && l.answered == 0 {
+				return e.At
+			}
+		}
+	}
+	return 0
+}
+
 // keyedBy is the phone that moved the other side by a key of its own, and left:
 // the last that its channel did was a transfer of its partner (mod_dptools:
 // transfer -bleg).
@@ -204,6 +250,7 @@ func (s *story) talkEnded(v *view, leg LegID, after, until Moment) (at Moment) {
 // is now with the caller himself. So FreeSWITCH's att_xfer ends, and so a
 // program joins two calls.
 func (s *story) handedOver(v *view) (out []Transfer) {
+	out = s.handedRinging(v)
 	for i, t := range v.talks {
 		if i == 0 {
 			continue
@@ -223,6 +270,27 @@ func (s *story) handedOver(v *view) (out []Transfer) {
 					to = s.who(target)
 				}
 				out = append(out, Transfer{Type: TransferAttended, By: text(s.who(giver)), To: text(to), At: t.from})
+			}
+		}
+	}
+	return out
+}
+
+// handedRinging are those of them in which the one called beside the talk never
+// answered: the caller's channel says whom it was given to (uuid_br).
+func (s *story) handedRinging(v *view) (out []Transfer) {
+	for i := range s.facts {
+		e := &s.facts[i]
+		if e.Kind != Parted || e.History == nil || e.Leg != v.caller.id {
+			continue
+		}
+		for _, n := range e.History.Transfers {
+			target := s.legs[LegID(n.Target)]
+			if n.Method != "uuid_br" || target == nil || target.answered != 0 {
+				continue
+			}
+			if giver := s.consultedBy(v, target); giver != nil && giver.over() != 0 && target.over() > giver.over() {
+				out = append(out, Transfer{Type: TransferAttended, By: text(s.who(giver)), To: text(s.who(target)), At: giver.over()})
 			}
 		}
 	}

@@ -70,6 +70,9 @@ const (
 	Snapshot    // Live: every leg that is up now. What is not in it is gone
 	Ticked      // nothing but time has passed
 	Unexplained // the connector could not read a message; Data: what
+
+	// later additions: the values are stored
+	LegGone // the leg is over for its far end, though the PBX may keep it a while and say its end late
 )
 
 // AppKind is what an application of the dialplan means for a call.

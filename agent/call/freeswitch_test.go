@@ -285,3 +285,78 @@ func TestFreeSWITCH_LastEventsAlone(t *testing.T) {
 	t.Run("the phone's first", func(t *testing.T) { newFS(t).state(3000, b).state(3000, a).want(want) })
 	t.Run("the caller's first", func(t *testing.T) { newFS(t).state(3000, a).state(3000, b).want(want) })
 }
+
+// fsNoted is e with a note of a transfer at the given millisecond, of which a
+// note says only the second.
+func fsNoted(e call.Event, ms int, method, target string) call.Event {
+	if e.History == nil {
+		e.History = &call.LegHistory{}
+	}
+	second := at(ms) / call.Moment(time.Second/time.Microsecond) * call.Moment(time.Second/time.Microsecond)
+	e.History.Transfers = append(e.History.Transfers, call.TransferNote{ID: method + target, Method: method, Target: target, At: second})
+	return e
+}
+
+func TestFreeSWITCH_MovedWhileItRings(t *testing.T) {
+	moved := func(cause string) *script {
+		end := fsEnd("a", "NORMAL_CLEARING", call.EndedByFarEnd, 0, 4000)
+		return newFS(t).state(0, fsIn("a", "external", "79161234567", "74951230101")).state(10, fsOut("b", "a", "1001", "1001")).
+			state(100, of(call.LegRinging, "b")).state(2500, fsEnd("b", cause, call.EndedByPBX, 10, 0)).
+			state(2510, fsOut("c", "a", "1003", "1003")).state(2600, of(call.LegRinging, "c")).
+			state(4000, of(call.LegAnswered, "c")).state(4000, of(call.LegAnswered, "a")).fsBridge(4000, call.Joined, "a", "c").
+			state(5000, fsNoted(end, 2500, "bl_xfer", "1003")).state(5000, fsEnd("c", "NORMAL_CLEARING", call.EndedByPBX, 2510, 4000))
+	}
+	moved("ORIGINATOR_CANCEL").want(map[string]any{"transfers": "redirect <nil>>1003 true;", "answered_by": "1003", "wait": 4000})
+	moved("NO_ANSWER").want(map[string]any{"transfers": "", "answered_by": "1003"}) // the dialplan went on by itself
+}
+
+func TestFreeSWITCH_MovedOutOfAQueue(t *testing.T) {
+	moved := func(result string) *script {
+		queued := call.Event{Kind: call.Queued, Leg: "a", Queue: "sales"}
+		left := call.Event{Kind: call.Unqueued, Leg: "a", Queue: "sales", Result: result}
+		end := fsEnd("a", "NORMAL_CLEARING", call.EndedByFarEnd, 0, 10)
+		return newFS(t).state(0, fsIn("a", "external", "79161234567", "74951230101")).state(10, of(call.LegAnswered, "a")).state(10, queued).
+			state(2500, left).state(2510, fsOut("c", "a", "1003", "1003")).state(2600, of(call.LegRinging, "c")).
+			state(5000, fsNoted(end, 2500, "bl_xfer", "1003")).state(5000, fsEnd("c", "ORIGINATOR_CANCEL", call.EndedByPBX, 2510, 0))
+	}
+	moved("BREAK_OUT").want(map[string]any{"transfers": "redirect <nil>>1003 false;", "status": "abandoned"})
+	moved("TIMEOUT").want(map[string]any{"transfers": "", "status": "abandoned"})
+}
+
+func TestFreeSWITCH_CallerLeavesDuringAConsultation(t *testing.T) {
+	// att_xfer keeps the thread of the phone's leg: both ends are stated when the consultation is over.
+	fsTalking(t).state(2000, fsOut("c", "b", "1002", "1002")).state(2100, of(call.LegRinging, "c")).state(3000, of(call.LegAnswered, "c")).
+		fsBridge(3000, call.Joined, "b", "c").
+		state(4000, of(call.LegGone, "a")).state(6000, of(call.LegGone, "b")).
+		state(6000, fsEnd("b", "NORMAL_CLEARING", call.EndedByFarEnd, 10, 1000)).fsBridge(6000, call.Parted, "a", "b").
+		state(6000, fsEnd("a", "NORMAL_CLEARING", call.EndedByFarEnd, 0, 1000)).state(6500, fsEnd("c", "NORMAL_CLEARING", call.EndedByPBX, 2000, 3000)).
+		want(map[string]any{"status": "answered", "talk": 3000, "total": 4000, "ended_by": "caller"})
+}
+
+func TestFreeSWITCH_GivenAwayWhileTheTargetRings(t *testing.T) {
+	parted := fsNoted(call.Event{Kind: call.Parted, Leg: "a", Peer: "b", Bridge: "a+b"}, 3000, "uuid_br", "c")
+	fsTalking(t).state(2000, fsOut("c", "b", "1002", "1002")).state(2100, of(call.LegRinging, "c")).
+		state(3000, fsEnd("b", "NORMAL_CLEARING", call.EndedByFarEnd, 10, 1000)).state(3030, parted).
+		state(6000, fsEnd("c", "DESTINATION_OUT_OF_ORDER", call.EndedByPBX, 2000, 0)).state(6000, fsEnd("a", "NORMAL_CLEARING", call.EndedByFarEnd, 0, 1000)).
+		want(map[string]any{"status": "answered", "talk": 2000, "total": 6000, "transfers": "attended 1001>1002 false;"})
+}
+
+func TestFreeSWITCH_SeveralPhonesOfAnOriginate(t *testing.T) {
+	phone := func(id call.LegID, number, shown string) call.Event {
+		e := fsOut(id, "", number, number)
+		e.Link, e.Connected = string(id), shown
+		return e
+	}
+	originate := func(shown string) *script {
+		return newFS(t).state(0, phone("b", "1001", "79035550302")).state(0, phone("c", "1002", shown)).
+			state(100, of(call.LegRinging, "b")).state(100, of(call.LegRinging, "c")).state(2000, of(call.LegAnswered, "c")).
+			state(2020, fsEnd("b", "LOSE_RACE", call.EndedByPBX, 0, 0)).
+			state(2020, fsOut("x", "c", "provider", "79035550302")).state(3000, of(call.LegAnswered, "x")).fsBridge(3000, call.Joined, "c", "x").
+			state(4000, fsEnd("c", "NORMAL_CLEARING", call.EndedByFarEnd, 0, 2000)).state(4000, fsEnd("x", "NORMAL_CLEARING", call.EndedByPBX, 2020, 3000))
+	}
+	originate("79035550302").want(map[string]any{"direction": "outbound", "origin": "originated", "from": "1002", "to": "79035550302", "talk": 1000})
+	s := originate("79035550303")
+	if s.state(100_000, of(call.Ticked, "")); len(s.records) != 2 {
+		t.Errorf("two originates for two clients gave %d records", len(s.records))
+	}
+}

@@ -51,6 +51,7 @@ var kindNames = [...]string{
 	Snapshot:     "Snapshot",
 	Ticked:       "Ticked",
 	Unexplained:  "Unexplained",
+	LegGone:      "LegGone",
 }
 
 // String is the name of the kind of fact.

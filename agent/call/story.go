@@ -22,7 +22,7 @@ type leg struct {
 	by                LegID  // the leg for which it was made
 	queue             string // the queue that called it
 
-	created, ringing, progress, answered, hungUp, ended Moment
+	created, ringing, progress, answered, hungUp, gone, ended Moment
 
 	facts map[Kind]uint64 // the first fact of each kind about it, by its number
 
@@ -199,9 +199,15 @@ func (s *story) read(e *Event) {
 		earliest(&l.answered, e.At)
 	case LegHungUp:
 		s.hungUp(l, e)
+	case LegGone:
+		earliest(&l.gone, e.At)
 	case LegEnded:
+		at := e.At
+		if l.gone != 0 {
+			at = min(at, l.gone)
+		}
 		if l.ended == 0 || l.vanished != "" {
-			l.ended, l.vanished = e.At, ""
+			l.ended, l.vanished = at, ""
 		}
 		l.cause = e.Cause
 		if e.History != nil {
@@ -211,7 +217,7 @@ func (s *story) read(e *Event) {
 			l.by = e.Peer
 		}
 		if e.By == EndedByFarEnd {
-			earliest(&l.hungUp, e.At)
+			earliest(&l.hungUp, at)
 		}
 	case LegVanished:
 		if l.ended == 0 {

@@ -156,6 +156,9 @@ func (t *Tracker) take(e Event) {
 	if other := t.sentOn(e); other != nil {
 		c = t.merge(c, other)
 	}
+	if other := t.raced(e, c); other != nil {
+		c = t.merge(c, other)
+	}
 	c = t.enterRooms(c, &e)
 	t.keep(c, e)
 	switch e.Kind {
@@ -281,6 +284,29 @@ func (t *Tracker) sentOn(e Event) *held {
 		}
 		f := &c.facts[0]
 		return f.Kind == LegCreated && f.Local && f.Originated && f.Dialled == e.Number && e.At.Sub(f.At).Abs() < time.Second
+	})
+}
+
+// raced: a program had several phones called at once, and another one than this
+// answered. FreeSWITCH ties the legs of such an originate to nothing, but says
+// of the loser why it ended.
+func (t *Tracker) raced(e Event, of *held) *held {
+	if e.Kind != LegEnded || e.Cause == nil || e.Cause.Text != causeLoseRace || len(of.facts) == 0 {
+		return nil
+	}
+	lost := &of.facts[0]
+	if lost.Kind != LegCreated || !lost.Originated || lost.Leg != e.Leg {
+		return nil
+	}
+	return t.find(func(c *held) bool {
+		if c == of || len(c.facts) == 0 {
+			return false
+		}
+		won := &c.facts[0]
+		return won.Kind == LegCreated && won.Originated && won.Connected == lost.Connected && won.At.Sub(lost.At).Abs() < momentary &&
+			slices.ContainsFunc(c.facts, func(f Event) bool {
+				return f.Kind == LegAnswered && f.Leg == won.Leg && e.At.Sub(f.At).Abs() < momentary
+			})
 	})
 }
 

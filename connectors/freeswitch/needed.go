@@ -74,6 +74,7 @@ func Needed() wire.Needed {
 		"channel_unhold":          need(),
 		"channel_park":            need(),
 		"channel_unpark":          need(),
+		"channel_hangup":          need(),
 		"channel_hangup_complete": ended,
 		"channel_destroy":         ended,
 		"record_start":            need([]string{"Record-File-Path"}, application),

@@ -39,15 +39,18 @@ var statements = map[string]func(Message) []call.Event{
 	"channel_uuid": func(m Message) []call.Event {
 		return m.one(call.Event{Kind: call.LegAlias, Peer: m.id("Old-Unique-ID")})
 	},
-	"channel_progress":        Message.progress,
-	"channel_progress_media":  Message.progressMedia,
-	"channel_answer":          Message.answered,
-	"channel_bridge":          func(m Message) []call.Event { return m.bridged(call.Joined) },
-	"channel_unbridge":        func(m Message) []call.Event { return m.bridged(call.Parted) },
-	"channel_hold":            func(m Message) []call.Event { return m.one(call.Event{Kind: call.Held}) },
-	"channel_unhold":          func(m Message) []call.Event { return m.one(call.Event{Kind: call.Resumed}) },
-	"channel_park":            func(m Message) []call.Event { return m.one(call.Event{Kind: call.Executed, App: call.AppPark}) },
-	"channel_unpark":          func(m Message) []call.Event { return m.one(call.Event{Kind: call.Executed, App: call.AppNone}) },
+	"channel_progress":       Message.progress,
+	"channel_progress_media": Message.progressMedia,
+	"channel_answer":         Message.answered,
+	"channel_bridge":         func(m Message) []call.Event { return m.bridged(call.Joined) },
+	"channel_unbridge":       func(m Message) []call.Event { return m.bridged(call.Parted) },
+	"channel_hold":           func(m Message) []call.Event { return m.one(call.Event{Kind: call.Held}) },
+	"channel_unhold":         func(m Message) []call.Event { return m.one(call.Event{Kind: call.Resumed}) },
+	"channel_park":           func(m Message) []call.Event { return m.one(call.Event{Kind: call.Executed, App: call.AppPark}) },
+	"channel_unpark":         func(m Message) []call.Event { return m.one(call.Event{Kind: call.Executed, App: call.AppNone}) },
+	// A thread that is busy elsewhere, as in att_xfer, says the end of its partner
+	// late, and with a late time.
+	"channel_hangup":          func(m Message) []call.Event { return m.one(call.Event{Kind: call.LegGone}) },
 	"channel_hangup_complete": Message.ended,
 	"channel_destroy":         Message.ended, // says all once more: a second chance if the first was lost
 	"record_start":            func(m Message) []call.Event { return m.recording(call.RecordBegun) },

@@ -93,7 +93,7 @@ func (b *brief) leg(id call.LegID) string {
 
 var kindNames = map[call.Kind]string{
 	call.LegCreated: "LegCreated", call.LegNumbered: "LegNumbered", call.LegRinging: "LegRinging", call.LegProgress: "LegProgress",
-	call.LegAnswered: "LegAnswered", call.LegEnded: "LegEnded", call.LegAlias: "LegAlias", call.LegPaired: "LegPaired", call.Joined: "Joined",
+	call.LegAnswered: "LegAnswered", call.LegGone: "LegGone", call.LegEnded: "LegEnded", call.LegAlias: "LegAlias", call.LegPaired: "LegPaired", call.Joined: "Joined",
 	call.Parted: "Parted", call.Held: "Held", call.Resumed: "Resumed", call.Transferred: "Transferred", call.Parked: "Parked",
 	call.Unparked: "Unparked", call.ParkEnded: "ParkEnded", call.Queued: "Queued", call.Unqueued: "Unqueued", call.QueueOffered: "QueueOffered",
 	call.QueueMember: "QueueMember", call.Executed: "Executed", call.RecordBegun: "RecordBegun", call.RecordEnded: "RecordEnded",
