@@ -15,7 +15,15 @@ type Consumer struct {
 	Name    string      `json:"name" cbor:"1,keyasint"`
 	Journal string      `json:"journal" cbor:"2,keyasint"`
 	Seq     uint64      `json:"seq" cbor:"3,keyasint"`
-	At      call.Moment `json:"at" cbor:"4,keyasint"` // when it said so
+	At      call.Moment `json:"at" cbor:"4,keyasint"`     // when it said so
+	Oldest  uint64      `json:"oldest" cbor:"5,keyasint"` // of the journal, then
+}
+
+// Missed is how many entries retention has dropped since then that the consumer
+// had not stored; oldest is the journal's now.
+func (c Consumer) Missed(oldest uint64) uint64 {
+	first := max(c.Oldest, c.Seq+1)
+	return max(first, oldest) - first
 }
 
 const (
@@ -26,7 +34,7 @@ const (
 // ErrConsumer: a name that cannot be a consumer's, or too many of them.
 var ErrConsumer = errors.New("no such consumer is possible")
 
-// SetConsumer notes what a consumer has; At is set here. An unknown Journal
+// SetConsumer notes what a consumer has; At and Oldest are set here. An unknown Journal
 // gives ErrExpired, a Seq never given out ErrAhead. It may go back: a consumer
 // that lost something says so.
 func (d *DB) SetConsumer(c Consumer) error {
@@ -39,7 +47,7 @@ func (d *DB) SetConsumer(c Consumer) error {
 	if head := d.Head(); c.Seq > head {
 		return fmt.Errorf("consumer %q: %d: %w, which is %d", c.Name, c.Seq, ErrAhead, head)
 	}
-	c.At = d.now()
+	c.At, c.Oldest = d.now(), d.Oldest()
 	key := []byte(c.Name)
 	v, err := d.codec.pack(kindConsumer, key, c, nil)
 	if err != nil {
@@ -53,12 +61,13 @@ func (d *DB) SetConsumer(c Consumer) error {
 	})
 }
 
-// DropConsumer forgets a consumer, so that retention waits for it no more.
+// DropConsumer forgets a consumer, so that retention waits for it no more. One
+// that is not known gives ErrNotFound.
 func (d *DB) DropConsumer(name string) error {
-	if name == "" {
-		return nil
-	}
 	return d.writeSmall("drop consumer from", func(u *update) error {
+		if name == "" || u.bucket(inConsumers).Get([]byte(name)) == nil {
+			return fmt.Errorf("consumer %q: %w", name, ErrNotFound)
+		}
 		return u.put(inConsumers, []byte(name), nil)
 	})
 }

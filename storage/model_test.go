@@ -97,22 +97,33 @@ func (m *model) erase(id string, at call.Moment) {
 	m.entries = append(m.entries, Entry{Seq: uint64(len(m.entries) + 1), At: at, Op: OpDelete, ID: id})
 }
 
-func (m *model) retain(before call.Moment) {
+// retain drops what is older than before, unless a consumer has not stored it and
+// it is not older than waited; it gives how much of that each consumer missed.
+func (m *model) retain(before, waited call.Moment) map[string]uint64 {
+	missed := map[string]uint64{}
 	for int(m.oldest) <= len(m.entries) {
 		e := m.entries[m.oldest-1]
 		if e.At >= before {
-			return
+			break
 		}
-		for _, seq := range m.consumers {
+		needed := map[string]uint64{}
+		for name, seq := range m.consumers {
 			if seq < e.Seq {
-				return
+				needed[name] = 1
 			}
+		}
+		if len(needed) > 0 && e.At >= waited {
+			break
+		}
+		for name := range needed {
+			missed[name]++
 		}
 		if e.Op == OpCall && m.newest[e.Call.ID] == e.Seq {
 			m.forget(e.Call.ID)
 		}
 		m.oldest++
 	}
+	return missed
 }
 
 func (m *model) query(q Query) []*call.Record {
@@ -370,21 +381,33 @@ func TestJournalAgreesWithModel(t *testing.T) {
 			"time": func(t *rapid.T) { now = now.Add(time.Duration(rapid.IntRange(1, 5).Draw(t, "s")) * time.Second) },
 			"retain": func(t *rapid.T) {
 				age := time.Duration(rapid.IntRange(1, 10).Draw(t, "age")) * time.Second
+				wait := time.Duration(rapid.IntRange(0, 20).Draw(t, "wait")) * time.Second
+				missed := map[string]uint64{}
 				for {
-					done, err := d.Retain(Retention{MaxAge: age})
+					done, err := d.Retain(Retention{MaxAge: age, MaxWait: wait})
 					if err != nil {
 						t.Fatal(err)
+					}
+					for _, m := range done.Missed {
+						missed[m.Consumer] += m.Entries
 					}
 					if !done.More {
 						break
 					}
 				}
-				m.retain(call.MomentOf(now.Add(-age)))
+				waited := call.MomentOf(now.Add(-wait))
+				if wait == 0 {
+					waited = 0 // for ever
+				}
+				if want := m.retain(call.MomentOf(now.Add(-age)), waited); !maps.Equal(missed, want) {
+					t.Fatalf("missed %v, want %v", missed, want)
+				}
 			},
 			"consumer": func(t *rapid.T) {
 				name := rapid.SampledFrom([]string{"central", "crm"}).Draw(t, "name")
 				if rapid.IntRange(0, 3).Draw(t, "drop") == 0 {
-					if err := d.DropConsumer(name); err != nil {
+					_, known := m.consumers[name]
+					if err := d.DropConsumer(name); errors.Is(err, ErrNotFound) == known || err != nil && known {
 						t.Fatal(err)
 					}
 					delete(m.consumers, name)

@@ -3,19 +3,19 @@ package storage
 import (
 	"encoding/binary"
 	"errors"
-	"math"
 	"slices"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
-
-	"calljournal/agent/call"
 )
 
 // Retention says what the journal need not keep.
 type Retention struct {
-	MaxAge   time.Duration // 0: for ever
+	MaxAge   time.Duration // since the entry was committed; 0: for ever
 	MaxBytes int64         // of UsedBytes; 0: no limit
+	// MaxWait is how old an entry may get while a consumer that has not stored it
+	// keeps it from being dropped; 0: for ever.
+	MaxWait time.Duration
 }
 
 // Retained is what one Retain did.
@@ -23,6 +23,15 @@ type Retained struct {
 	Dropped uint64 `json:"dropped"` // entries of the feed
 	More    bool   `json:"more"`    // call again, after a breath
 	HeldBy  string `json:"held_by"` // the consumer that still needs the oldest entry
+	// Missed are the consumers that had not stored what was dropped, because it
+	// had become older than MaxWait.
+	Missed []Missed `json:"missed"`
+}
+
+// Missed is a consumer and how many entries it can never get any more.
+type Missed struct {
+	Consumer string `json:"consumer"`
+	Entries  uint64 `json:"entries"`
 }
 
 const (
@@ -34,67 +43,80 @@ const (
 )
 
 // Retain drops a small slice of the oldest entries that keep does not want, with
-// the calls whose newest revision is among them, but never one that a consumer
-// has not stored.
+// the calls whose newest revision is among them. One that a consumer has not
+// stored it leaves until keep.MaxWait.
 func (d *DB) Retain(keep Retention) (Retained, error) {
 	s := d.Stats()
 	tooBig := keep.MaxBytes > 0 && s.UsedBytes > keep.MaxBytes
-	before := call.Moment(math.MinInt64)
-	if keep.MaxAge > 0 {
-		before = d.now().Add(-keep.MaxAge)
-	}
 	if s.Oldest > s.Head || !tooBig && keep.MaxAge <= 0 {
 		return Retained{}, nil
 	}
-	done, err := d.retain(before, tooBig, retainSlice)
+	done, err := d.retain(keep, tooBig, retainSlice)
 	if errors.Is(err, ErrFull) {
-		done, err = d.retain(before, tooBig, retainSliceFull)
+		done, err = d.retain(keep, tooBig, retainSliceFull)
 	}
 	return done, err
 }
 
-func (d *DB) retain(before call.Moment, tooBig bool, slice int) (Retained, error) {
+func (d *DB) retain(keep Retention, tooBig bool, slice int) (Retained, error) {
 	var done Retained
 	err := d.writeSmall("drop old entries of", func(u *update) error {
-		t := &u.tail
-		done = Retained{}
-		limit := t.Head
+		var consumers []Consumer
 		err := d.eachConsumer(u.tx, func(c Consumer) {
-			if c.Journal == d.journal && c.Seq < limit {
-				limit, done.HeldBy = c.Seq, c.Name
+			if c.Journal == d.journal {
+				consumers = append(consumers, c)
 			}
 		})
 		if err != nil {
 			return err
 		}
-		for range slice {
-			if t.Oldest > t.Head {
-				return nil
+		before := u.tail.Oldest
+		done, err = d.dropSlice(u, keep, tooBig, slice, consumers)
+		for _, c := range consumers {
+			if n := c.Missed(u.tail.Oldest) - c.Missed(before); n > 0 {
+				done.Missed = append(done.Missed, Missed{c.Name, n})
 			}
-			key := numberKey(t.Oldest)
-			e, num, err := d.codec.decodeEntry(key, u.bucket(inFeed).Get(key))
-			if err != nil {
-				return damagedAt(inFeed, key, err)
-			}
-			if !tooBig && e.At >= before {
-				done.HeldBy = ""
-				return nil
-			}
-			if t.Oldest > limit {
-				return nil
-			}
-			if err := d.dropEntry(u, &e, num); err != nil {
-				return err
-			}
-			t.Oldest++
-			done.Dropped++
 		}
-		done.More, done.HeldBy = true, ""
-		return nil
+		return err
 	})
 	if err != nil {
 		return Retained{}, err
 	}
+	return done, nil
+}
+
+func (d *DB) dropSlice(u *update, keep Retention, tooBig bool, slice int, consumers []Consumer) (done Retained, err error) {
+	t := &u.tail
+	stored, last := t.Head, ""
+	for _, c := range consumers {
+		if c.Seq < stored {
+			stored, last = c.Seq, c.Name
+		}
+	}
+	now := d.now()
+	for range slice {
+		if t.Oldest > t.Head {
+			return done, nil
+		}
+		key := numberKey(t.Oldest)
+		e, num, err := d.codec.decodeEntry(key, u.bucket(inFeed).Get(key))
+		if err != nil {
+			return done, damagedAt(inFeed, key, err)
+		}
+		if !tooBig && e.At >= now.Add(-keep.MaxAge) {
+			return done, nil
+		}
+		if t.Oldest > stored && (keep.MaxWait <= 0 || e.At >= now.Add(-keep.MaxWait)) {
+			done.HeldBy = last
+			return done, nil
+		}
+		if err := d.dropEntry(u, &e, num); err != nil {
+			return done, err
+		}
+		t.Oldest++
+		done.Dropped++
+	}
+	done.More = true
 	return done, nil
 }
 
