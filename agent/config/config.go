@@ -16,15 +16,16 @@ type Config struct {
 	// Warnings are what works but should not stay as it is.
 	Warnings []string `toml:"-"`
 
-	Agent    Agent      `toml:"agent"`
-	Log      Log        `toml:"log"`
-	PBX      []PBX      `toml:"pbx"`
-	HTTP     HTTP       `toml:"http"`
-	Forward  []Forward  `toml:"forward"`
-	Rules    Rules      `toml:"rules"`
-	Employee []Employee `toml:"employee"`
-	Line     []Line     `toml:"line"`
-	Tariff   []Tariff   `toml:"tariff"`
+	Agent     Agent      `toml:"agent"`
+	Log       Log        `toml:"log"`
+	PBX       []PBX      `toml:"pbx"`
+	HTTP      HTTP       `toml:"http"`
+	Forward   []Forward  `toml:"forward"`
+	Rules     Rules      `toml:"rules"`
+	Retention Retention  `toml:"retention"`
+	Employee  []Employee `toml:"employee"`
+	Line      []Line     `toml:"line"`
+	Tariff    []Tariff   `toml:"tariff"`
 }
 
 // Agent is [agent]: this daemon itself.
@@ -205,6 +206,7 @@ func defaults(env Env) Config {
 			ShortAbandon:    Duration{Duration: 5 * time.Second},
 			LostWindow:      Duration{Duration: 24 * time.Hour},
 		},
+		Retention: Retention{WaitForConsumersDays: 30},
 	}
 	if runtime.GOOS == "windows" {
 		c.Agent.DataDir = programData(env.Getenv)

@@ -253,6 +253,12 @@ func TestParse_Errors(t *testing.T) {
 		{"scheme of another kind", pbx("[[forward]]\nname = \"crm\"\nkind = \"nats\"\nurl = \"https://x/\"\n"), 11, "nats://"},
 		{"bad country", pbx("[rules]\ncountry = \"Russia\"\n"), 9, "two capital letters"},
 		{"negative depth", pbx("[rules]\nunique_depth_days = -1\n"), 9, "36500"},
+		{"negative age", pbx("[retention]\ncalls_days = -1\n"), 9, "0 for ever"},
+		{"too old", pbx("[retention]\nwait_for_consumers_days = 99999\n"), 9, "36500"},
+		{"age as a text", pbx("[retention]\ncalls_days = \"90d\"\n"), 9, "want a whole number"},
+		{"size as a number", pbx("[retention]\nmax_size = 20\n"), 9, `as "500MB" or "20GB"`},
+		{"no size", pbx("[retention]\nmax_size = \"20\"\n"), 9, `as "500MB" or "20GB"`},
+		{"size too small", pbx("[retention]\nmax_size = \"1MB\"\n"), 9, `at least "100MB"`},
 		{"employee twice", pbx("[[employee]]\nextension = \"1\"\nname = \"A\"\n[[employee]]\nextension = \"1\"\nname = \"B\"\n"), 12, "twice"},
 		{"line without number", pbx("[[line]]\nname = \"x\"\n"), 8, "is missing"},
 		{"price as a number", pbx("[[tariff]]\nprefix = \"79\"\nper_minute = 1.8\ncurrency = \"RUB\"\n"), 10, "want a text in quotes"},
@@ -279,6 +285,17 @@ func TestParse_Errors(t *testing.T) {
 				t.Errorf("the secret is in the message: %v", err)
 			}
 		})
+	}
+}
+
+func TestParse_Sizes(t *testing.T) {
+	for text, want := range map[string]int64{"": 0, "100MB": 100e6, "20GB": 20e9, "1.5 TB": 1.5e12} {
+		c, err := parse(t, minimal+fmt.Sprintf("[retention]\nmax_size = %q\n", text))
+		if err != nil {
+			t.Errorf("%q: %v", text, err)
+		} else if c.Retention.MaxSize.Bytes != want || !strings.Contains(c.Redacted(), "max_size = '"+text+"'") {
+			t.Errorf("%q: %d bytes, want %d; printed:\n%s", text, c.Retention.MaxSize.Bytes, want, c.Redacted())
+		}
 	}
 }
 

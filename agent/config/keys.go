@@ -124,7 +124,7 @@ func field(t reflect.Type, name string) (reflect.Type, bool) {
 }
 
 func isTable(t reflect.Type) bool {
-	return t.Kind() == reflect.Struct && t != reflect.TypeFor[Secret]() && t != reflect.TypeFor[Duration]()
+	return t.Kind() == reflect.Struct && t != reflect.TypeFor[Secret]() && t != reflect.TypeFor[Duration]() && t != reflect.TypeFor[Size]()
 }
 
 // keysOf lists the keys of a table in the order of the contract.
@@ -204,6 +204,8 @@ func wanted(path []string) string {
 	switch {
 	case t == reflect.TypeFor[Duration]():
 		return `a length of time in quotes, as "30s"`
+	case t == reflect.TypeFor[Size]():
+		return `an amount in quotes, as "20GB"`
 	case t.Kind() == reflect.Slice && isTable(t.Elem()):
 		return "a table of its own for each: [[" + strings.Join(path, ".") + "]]"
 	case isTable(t):

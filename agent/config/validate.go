@@ -35,6 +35,7 @@ func (v *validator) all() {
 	v.http()
 	v.forwards()
 	v.rules()
+	v.retention()
 	v.people()
 	v.tariffs()
 	v.own()
@@ -85,6 +86,8 @@ func (v *validator) texts(t reflect.Value, at string) {
 			}
 		case Duration:
 			v.duration(here, x)
+		case Size:
+			v.size(here, x)
 		default:
 			switch val.Kind() {
 			case reflect.Struct:
