@@ -47,6 +47,7 @@ type Store interface {
 	State(name string) ([]byte, error)
 	Gaps(limit int) ([]call.Gap, error)
 	Consumers() ([]storage.Consumer, error)
+	Retain(storage.Retention) (storage.Retained, error)
 	Stats() storage.Stats
 	Close() error
 }
@@ -76,6 +77,7 @@ type Agent struct {
 	heartbeat atomic.Int64
 	trouble   trouble
 	lastCall  atomic.Pointer[api.LastCall]
+	retention retention
 }
 
 // Bounds of what waits in memory between a link and the disk. The links' own
@@ -209,6 +211,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	var lost error // read when committed is closed
 	committed := stage(func() { lost = a.commit(cancel) })
 	ingested := stage(a.ingest)
+	retained := stage(func() { a.retain(ctx) })
 	servers := a.serve(cancel)
 	var links sync.WaitGroup
 	for _, l := range a.links {
@@ -241,7 +244,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	}
 	ended := in(time.After(linksEndWithin), "links", stage(links.Wait))
 	close(a.noMore) // what a link says after this is lost to a gap
-	written := in(deadline, "ingest", ingested) && in(deadline, "commit", committed)
+	written := in(deadline, "ingest", ingested) && in(deadline, "commit", committed) && in(deadline, "retention", retained)
 	a.server.End()
 	for _, s := range servers {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)

@@ -76,14 +76,18 @@ func (s states) Collect(out chan<- prometheus.Metric) {
 	}
 	put(desc("journal_stuck", "1 while nothing can be written."), gauge, stuck)
 	put(desc("journal_head", "Number of the newest entry of the feed."), gauge, float64(j.Head))
+	put(desc("journal_oldest", "Number of the oldest entry of the feed that is kept."), gauge, float64(j.Oldest))
 	put(desc("journal_calls", "Calls in the journal."), gauge, float64(j.Calls))
 	put(desc("journal_file_bytes", "Size of the journal's file."), gauge, float64(j.FileBytes))
+	put(desc("journal_used_bytes", "What of it is in use: what retention by size is about."), gauge, float64(j.UsedBytes))
 	put(desc("journal_disk_free_bytes", "Free space on its disk."), gauge, float64(j.DiskFree))
+	put(desc("retention_dropped_total", "Entries of the feed that need not be kept any more."), counter, float64(s.a.retention.count()))
 	consumers, err := s.a.store.Consumers()
 	if err != nil {
 		return
 	}
 	for _, c := range consumers {
 		put(desc("consumer_lag", "Entries that a consumer has not stored.", "consumer"), gauge, float64(j.Head-min(c.Seq, j.Head)), c.Name)
+		put(desc("consumer_missed", "Entries that a consumer had not stored and that are no longer kept.", "consumer"), gauge, float64(c.Missed(j.Oldest)), c.Name)
 	}
 }

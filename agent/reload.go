@@ -32,6 +32,9 @@ func (a *Agent) Reload(c *config.Config) (applied, restart []string) {
 		next.Employee, next.Line, next.Rules.Country = c.Employee, c.Line, c.Rules.Country
 		a.directory.Store(directory(&next))
 	}
+	if changed("[retention]", c.Retention == old.Retention, &applied) {
+		next.Retention = c.Retention
+	}
 	if changed("[[http.token]]", reflect.DeepEqual(c.HTTP.Token, old.HTTP.Token), &applied) {
 		next.HTTP.Token = c.HTTP.Token
 		a.server.SetTokens(tokens(&next))

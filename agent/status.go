@@ -52,8 +52,13 @@ func (a *Agent) Status(ctx context.Context) (api.Status, error) {
 		if k.Journal == st.Journal.ID {
 			lag -= min(k.Seq, lag)
 		}
-		st.Consumers = append(st.Consumers, api.Consumer{Name: k.Name, Seq: k.Seq, At: k.At, Lag: lag})
+		missed := uint64(0)
+		if k.Journal == st.Journal.ID {
+			missed = k.Missed(st.Journal.Oldest)
+		}
+		st.Consumers = append(st.Consumers, api.Consumer{Name: k.Name, Seq: k.Seq, At: k.At, Lag: lag, Missed: missed})
 	}
+	a.retentionStatus(&st)
 	for _, f := range c.Forward {
 		st.Forwarders = append(st.Forwarders, api.Forwarder{
 			Name: f.Name, Kind: f.Kind, State: api.ForwarderNotBuilt, Lag: st.Journal.Head, Error: "this version cannot forward",

@@ -446,6 +446,18 @@ func TestConsumers(t *testing.T) {
 	if err != nil || len(got) != 1 || got[0].Name != "central" || got[0].Seq != 1 {
 		t.Errorf("consumers: %+v, %v", got, err)
 	}
+	for _, tt := range []struct {
+		name, token string
+		want        int
+	}{{"central", syncToken, 403}, {"central", adminToken, 204}, {"central", adminToken, 404}} {
+		req := httptest.NewRequestWithContext(t.Context(), http.MethodDelete, "/v1/consumers/"+tt.name, nil)
+		if w := r.do(t, req, tt.token); w.Code != tt.want {
+			t.Errorf("forget %s: %d, want %d: %s", tt.name, w.Code, tt.want, w.Body)
+		}
+	}
+	if got, err := r.db.Consumers(); err != nil || len(got) != 0 {
+		t.Errorf("consumers after all: %+v, %v", got, err)
+	}
 }
 
 func TestCalls(t *testing.T) {

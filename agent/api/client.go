@@ -65,10 +65,21 @@ func (c *Client) Why(ctx context.Context, id string) (e Explained, err error) {
 	return e, c.get(ctx, "/v1/calls/"+url.PathEscape(id)+"/why", nil, &e)
 }
 
+// ForgetConsumer makes the daemon keep nothing for a consumer any more.
+func (c *Client) ForgetConsumer(ctx context.Context, name string) error {
+	ctx, cancel := context.WithTimeout(ctx, askTime)
+	defer cancel()
+	answer, err := c.open(ctx, http.MethodDelete, "/v1/consumers/"+url.PathEscape(name), nil)
+	if err != nil {
+		return err
+	}
+	return answer.Close()
+}
+
 // Backup copies the journal as it is now to w. An error means that what w got is
 // no journal.
 func (c *Client) Backup(ctx context.Context, w io.Writer) (int64, error) {
-	answer, err := c.open(ctx, "/v1/backup", nil)
+	answer, err := c.open(ctx, http.MethodGet, "/v1/backup", nil)
 	if err != nil {
 		return 0, err
 	}
@@ -96,7 +107,7 @@ func (c *Client) get(ctx context.Context, path string, query url.Values, into an
 
 // getSlow is get without a limit but ctx.
 func (c *Client) getSlow(ctx context.Context, path string, query url.Values, into any) error {
-	answer, err := c.open(ctx, path, query)
+	answer, err := c.open(ctx, http.MethodGet, path, query)
 	if err != nil {
 		return err
 	}
@@ -108,8 +119,8 @@ func (c *Client) getSlow(ctx context.Context, path string, query url.Values, int
 }
 
 // open asks and gives the body of a good answer.
-func (c *Client) open(ctx context.Context, path string, query url.Values) (io.ReadCloser, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://calljournal"+path, nil)
+func (c *Client) open(ctx context.Context, method, path string, query url.Values) (io.ReadCloser, error) {
+	req, err := http.NewRequestWithContext(ctx, method, "http://calljournal"+path, nil)
 	if err != nil {
 		return nil, fmt.Errorf("ask the daemon: %w", err)
 	}

@@ -31,6 +31,7 @@ type Store interface {
 	Oldest() uint64
 	Changed() <-chan struct{}
 	SetConsumer(storage.Consumer) error
+	DropConsumer(name string) error
 	Calls(storage.Query) (recs []*call.Record, cursor string, err error)
 	Call(id string) (*call.Record, error)
 	Why(id string) (*storage.Why, error)

@@ -31,6 +31,7 @@ type Status struct {
 	OpenCalls  int         `json:"open_calls"`
 	LastCall   *LastCall   `json:"last_call"`
 	Journal    Journal     `json:"journal"`
+	Retention  Retention   `json:"retention"`
 	Consumers  []Consumer  `json:"consumers"`
 	Forwarders []Forwarder `json:"forwarders"`
 	Gaps       []call.Gap  `json:"gaps"` // the newest
@@ -95,6 +96,20 @@ type Consumer struct {
 	Seq  uint64      `json:"seq"` // what it says it has safely stored
 	At   call.Moment `json:"at"`  // when it said so
 	Lag  uint64      `json:"lag"` // entries it has not
+	// Missed are entries that it had not stored and that are no longer kept: the
+	// retention did not wait any longer.
+	Missed uint64 `json:"missed"`
+}
+
+// Retention is what is kept and what was dropped.
+type Retention struct {
+	CallsDays            int    `json:"calls_days"` // 0: for ever
+	MaxBytes             int64  `json:"max_bytes"`  // 0: no limit
+	WaitForConsumersDays int    `json:"wait_for_consumers_days"`
+	UsedBytes            int64  `json:"used_bytes"` // what max_bytes is about
+	Dropped              uint64 `json:"dropped"`    // entries of the feed, since the start
+	HeldBy               string `json:"held_by"`    // the consumer that still needs what need not be kept
+	Error                string `json:"error"`      // why nothing can be dropped
 }
 
 // States of a forwarder.

@@ -88,6 +88,13 @@ func (s *Server) feedRoutes(api huma.API) {
 		DefaultStatus: http.StatusNoContent,
 		MaxBodyBytes:  maxBody,
 	}, s.setConsumer)
+	huma.Register(api, huma.Operation{
+		OperationID: "forget-consumer", Method: http.MethodDelete, Path: "/v1/consumers/{name}",
+		Summary:       "Forget a consumer",
+		Description:   "Nothing is kept for it any more.",
+		Security:      []map[string][]string{{"token": {ScopeAdmin}}},
+		DefaultStatus: http.StatusNoContent,
+	}, s.forgetConsumer)
 }
 
 func (s *Server) sync(ctx context.Context, in *feedInput) (*body, error) {
@@ -180,6 +187,20 @@ func (s *Server) setConsumer(_ context.Context, in *consumerInput) (*struct{}, e
 		return nil, huma.Error503ServiceUnavailable("the disk has no room")
 	case err != nil:
 		return nil, s.fault("note a consumer", err)
+	}
+	return nil, nil
+}
+
+func (s *Server) forgetConsumer(_ context.Context, in *struct {
+	Name string `path:"name" maxLength:"200"`
+}) (*struct{}, error) {
+	switch err := s.o.Store.DropConsumer(in.Name); {
+	case errors.Is(err, storage.ErrNotFound):
+		return nil, huma.Error404NotFound(fmt.Sprintf("there is no consumer %s", in.Name))
+	case errors.Is(err, storage.ErrFull):
+		return nil, huma.Error503ServiceUnavailable("the disk has no room")
+	case err != nil:
+		return nil, s.fault("forget a consumer", err)
 	}
 	return nil, nil
 }

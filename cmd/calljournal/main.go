@@ -28,18 +28,19 @@ const (
 type verbs struct {
 	Config string `help:"The configuration." default:"${config}" placeholder:"FILE"`
 
-	Run     runVerb     `cmd:"" help:"Run the daemon in the foreground. SIGTERM ends it cleanly, SIGHUP reads the configuration again."`
-	Demo    demoVerb    `cmd:"" help:"Show calls arriving from a built-in PBX that plays recorded ones. Needs no configuration and leaves nothing behind."`
-	Status  statusVerb  `cmd:"" help:"Ask the running daemon how it is. Exit code 4 means degraded."`
-	Calls   callsVerb   `cmd:"" help:"List calls, newest first."`
-	Show    showVerb    `cmd:"" help:"Show one call with its legs and its timeline."`
-	Replay  replayVerb  `cmd:"" help:"Rebuild calls from a recorded event stream, without a PBX."`
-	Service serviceVerb `cmd:"" help:"Install or control the system service."`
-	Token   tokenVerb   `cmd:"" help:"Make a token for the HTTP interface."`
-	Backup  backupVerb  `cmd:"" help:"Copy the journal, also while the daemon runs."`
-	Check   checkVerb   `cmd:"" help:"Read the whole journal and say what is damaged."`
-	Compact compactVerb `cmd:"" help:"Give free space in the journal's file back to the disk. The daemon must be stopped."`
-	Version versionVerb `cmd:"" help:"Print version, commit and Go version."`
+	Run      runVerb      `cmd:"" help:"Run the daemon in the foreground. SIGTERM ends it cleanly, SIGHUP reads the configuration again."`
+	Demo     demoVerb     `cmd:"" help:"Show calls arriving from a built-in PBX that plays recorded ones. Needs no configuration and leaves nothing behind."`
+	Status   statusVerb   `cmd:"" help:"Ask the running daemon how it is. Exit code 4 means degraded."`
+	Calls    callsVerb    `cmd:"" help:"List calls, newest first."`
+	Show     showVerb     `cmd:"" help:"Show one call with its legs and its timeline."`
+	Replay   replayVerb   `cmd:"" help:"Rebuild calls from a recorded event stream, without a PBX."`
+	Service  serviceVerb  `cmd:"" help:"Install or control the system service."`
+	Token    tokenVerb    `cmd:"" help:"Make a token for the HTTP interface."`
+	Consumer consumerVerb `cmd:"" help:"Consumers of the feed."`
+	Backup   backupVerb   `cmd:"" help:"Copy the journal, also while the daemon runs."`
+	Check    checkVerb    `cmd:"" help:"Read the whole journal and say what is damaged."`
+	Compact  compactVerb  `cmd:"" help:"Give free space in the journal's file back to the disk. The daemon must be stopped."`
+	Version  versionVerb  `cmd:"" help:"Print version, commit and Go version."`
 }
 
 // shell is what a verb has besides its flags.

@@ -92,6 +92,16 @@ func printStatus(w io.Writer, st api.Status) error {
 	j := st.Journal
 	fmt.Fprintf(&b, "open calls %d, last call %s\n", st.OpenCalls, last)
 	fmt.Fprintf(&b, "journal %s: %d calls, entries %d to %d, %s, %s free on the disk\n", plain(j.Path), j.Calls, j.Oldest, j.Head, size(j.FileBytes), size(j.DiskFree))
+	if r := st.Retention; r.CallsDays > 0 || r.MaxBytes > 0 {
+		var limits []string
+		if r.CallsDays > 0 {
+			limits = append(limits, fmt.Sprintf("%d days", r.CallsDays))
+		}
+		if r.MaxBytes > 0 {
+			limits = append(limits, fmt.Sprintf("%s, in use %s", size(r.MaxBytes), size(r.UsedBytes)))
+		}
+		fmt.Fprintf(&b, "kept %s; %d entries dropped since the start\n", strings.Join(limits, " and "), r.Dropped)
+	}
 	for _, c := range st.Consumers {
 		fmt.Fprintf(&b, "consumer %s: has %d, %d behind, told %s\n", plain(c.Name), c.Seq, c.Lag, ago(st.At, c.At))
 	}

@@ -1,0 +1,118 @@
+package agent
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"calljournal/agent/api"
+	"calljournal/agent/config"
+	"calljournal/storage"
+)
+
+// retention is what has been dropped in this run, for status.
+type retention struct {
+	mu      sync.Mutex
+	dropped uint64
+	heldBy  string
+	err     string
+}
+
+func (r *retention) count() uint64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.dropped
+}
+
+const (
+	retainFirst = 10 * time.Second // after the start, which has better to do
+	retainEvery = time.Minute
+	// Between two slices the writer is left to the calls for so many times as long
+	// as the slice took.
+	retainBreath      = 9
+	retainBreathLeast = 10 * time.Millisecond
+)
+
+// retain drops, until ctx ends, what the configuration says need not be kept.
+func (a *Agent) retain(ctx context.Context) {
+	for wait := retainFirst; ; wait = retainEvery {
+		if !sleep(ctx, wait) {
+			return
+		}
+		for {
+			begin := a.now()
+			if more := a.retainSlice(); !more || !sleep(ctx, max(retainBreathLeast, retainBreath*a.now().Sub(begin))) {
+				break
+			}
+		}
+	}
+}
+
+// sleep says whether ctx still goes on.
+func sleep(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+func (a *Agent) retainSlice() (more bool) {
+	keep := retentionOf(a.config.Load().Retention)
+	var done storage.Retained
+	var err error
+	if keep.MaxAge > 0 || keep.MaxBytes > 0 {
+		done, err = a.store.Retain(keep)
+	}
+	for _, m := range done.Missed {
+		a.log.Error("dropped entries that a consumer had not stored", "consumer", m.Consumer, "entries", m.Entries, "waited", keep.MaxWait.String())
+	}
+	r := &a.retention
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.dropped += done.Dropped
+	if done.HeldBy != "" && done.HeldBy != r.heldBy {
+		a.log.Warn("what need not be kept is kept for a consumer that has not stored it", "consumer", done.HeldBy)
+	}
+	r.heldBy = done.HeldBy
+	was := r.err
+	r.err = ""
+	if err != nil {
+		if r.err = err.Error(); r.err != was {
+			a.log.Error("nothing can be dropped", "err", err)
+		}
+	}
+	return done.More
+}
+
+func retentionOf(c config.Retention) storage.Retention {
+	return storage.Retention{MaxAge: c.CallsAge(), MaxBytes: c.MaxSize.Bytes, MaxWait: c.ConsumersAge()}
+}
+
+func (a *Agent) retentionStatus(st *api.Status) {
+	c := a.config.Load().Retention
+	r := &a.retention
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	st.Retention = api.Retention{CallsDays: c.CallsDays, MaxBytes: c.MaxSize.Bytes, WaitForConsumersDays: c.WaitForConsumersDays,
+		UsedBytes: st.Journal.FileBytes - st.Journal.FreeBytes, Dropped: r.dropped, HeldBy: r.heldBy, Error: r.err}
+	if r.heldBy != "" {
+		limit := "as long as it takes"
+		if c.WaitForConsumersDays > 0 {
+			limit = fmt.Sprintf("until it is %d days old", c.WaitForConsumersDays)
+		}
+		st.Warnings = append(st.Warnings, fmt.Sprintf("retention: consumer %s has not stored the oldest entry, which need not be kept: it is kept %s. If the consumer is gone for good: calljournal consumer forget %[1]s", r.heldBy, limit))
+	}
+	if r.err != "" {
+		st.Problems = append(st.Problems, "retention: nothing can be dropped: "+r.err)
+	}
+	for _, k := range st.Consumers {
+		if k.Missed > 0 {
+			st.Problems = append(st.Problems, fmt.Sprintf("consumer %s: %d entries that it had not stored are no longer kept; it must begin anew at after=0. If it is gone for good: calljournal consumer forget %[1]s", k.Name, k.Missed))
+		}
+	}
+}
