@@ -301,7 +301,7 @@ func directory(c *config.Config) *journal.Directory {
 func tokens(c *config.Config) []api.Token {
 	out := make([]api.Token, 0, len(c.HTTP.Token))
 	for _, t := range c.HTTP.Token {
-		out = append(out, api.NewToken(t.Name, t.Scope, t.Token.Reveal()))
+		out = append(out, api.NewToken(t.Name, t.Scope, t.Token.Reveal()).Limit(t.Department, t.MaskNumbers))
 	}
 	return out
 }

@@ -47,6 +47,7 @@ type rig struct {
 	db     *storage.DB
 	server *api.Server
 	h      http.Handler
+	live   []call.Record // calls in progress
 }
 
 const (
@@ -62,13 +63,13 @@ func newRig(t testing.TB) *rig {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { db.Close() })
-	r := &rig{db: db}
+	r := &rig{db: db, live: []call.Record{*record(7)}}
 	r.server = api.New(api.Options{
 		Agent: "office", Version: "test", Store: db,
 		Status: func(context.Context) (api.Status, error) {
 			return api.Status{Agent: "office", State: api.StateWell}, nil
 		},
-		Live:    func(context.Context) ([]call.Record, error) { return []call.Record{*record(7)}, nil },
+		Live:    func(context.Context) ([]call.Record, error) { return r.live, nil },
 		Healthy: func() error { return nil }, Ready: func() error { return errors.New("the disk is full") },
 		Logger: slog.New(slog.NewTextHandler(io.Discard, nil)), Now: time.Now,
 	})

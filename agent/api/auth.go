@@ -6,32 +6,37 @@ import (
 	"crypto/subtle"
 	"net"
 	"net/http"
-	"slices"
 	"strings"
 	"sync"
 	"time"
+
+	"calljournal/agent/access"
 )
 
 // Scopes: what a token opens.
 const (
-	ScopeSync    = "sync"    // the feed, and its readers' notes
-	ScopeJournal = "journal" // calls
-	ScopeAdmin   = "admin"   // everything
+	ScopeSync    = access.ScopeSync
+	ScopeJournal = access.ScopeJournal
+	ScopeAdmin   = access.ScopeAdmin
 )
 
 // Token is one key to the interface. Only the hash of its text is kept.
 type Token struct {
-	Name, Scope string
-	hash        [sha256.Size]byte
+	Name string
+	access.Role
+	hash [sha256.Size]byte
 }
 
-// NewToken makes a Token of its text.
+// NewToken makes a Token of its text that is not limited beyond its scope.
 func NewToken(name, scope, text string) Token {
-	return Token{name, scope, sha256.Sum256([]byte(text))}
+	return Token{name, access.Role{Scope: scope}, sha256.Sum256([]byte(text))}
 }
 
-func (t Token) opens(scopes []string) bool {
-	return t.Scope == ScopeAdmin || len(scopes) == 0 || slices.Contains(scopes, t.Scope)
+// Limit is t for the calls of one department, unless that is "", and with
+// numbers masked. It goes with ScopeJournal only.
+func (t Token) Limit(department string, maskNumbers bool) Token {
+	t.Department, t.MaskNumbers = department, maskNumbers
+	return t
 }
 
 type tokenKey struct{}

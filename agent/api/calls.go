@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"errors"
 	"net/http"
 	"reflect"
 	"time"
@@ -37,22 +36,23 @@ type Explained struct {
 }
 
 func (s *Server) callRoutes(api huma.API) {
-	journal := []map[string][]string{{"token": {ScopeJournal}}}
+	journal, viewed := []map[string][]string{{"token": {ScopeJournal}}}, map[string]any{throughView: true}
 	huma.Register(api, huma.Operation{
-		OperationID: "calls", Method: http.MethodGet, Path: "/v1/calls", Security: journal,
+		OperationID: "calls", Method: http.MethodGet, Path: "/v1/calls", Security: journal, Metadata: viewed,
 		Summary: "Calls, newest first",
 	}, s.calls)
 	huma.Register(api, huma.Operation{
-		OperationID: "call", Method: http.MethodGet, Path: "/v1/calls/{id}", Security: journal,
+		OperationID: "call", Method: http.MethodGet, Path: "/v1/calls/{id}", Security: journal, Metadata: viewed,
 		Summary: "One call, as its newest record says",
 	}, s.call)
 	huma.Register(api, huma.Operation{
-		OperationID: "explain", Method: http.MethodGet, Path: "/v1/calls/{id}/why", Security: journal,
-		Summary: "One call with the facts and rules behind it",
+		OperationID: "explain", Method: http.MethodGet, Path: "/v1/calls/{id}/why", Security: journal, Metadata: viewed,
+		Summary:     "One call with the facts and rules behind it",
+		Description: "Not for a reader who sees numbers masked: the facts name every number.",
 	}, s.why)
 }
 
-func (s *Server) calls(_ context.Context, in *callsInput) (*struct{ Body CallsPage }, error) {
+func (s *Server) calls(ctx context.Context, in *callsInput) (*struct{ Body CallsPage }, error) {
 	from, err := timeOf("from", in.From)
 	if err != nil {
 		return nil, err
@@ -61,14 +61,11 @@ func (s *Server) calls(_ context.Context, in *callsInput) (*struct{ Body CallsPa
 	if err != nil {
 		return nil, err
 	}
-	recs, cursor, err := s.o.Store.Calls(storage.Query{
+	recs, cursor, err := s.view(ctx).calls(storage.Query{
 		From: from, To: to, Direction: in.Direction, Status: in.Status, Number: in.Number, Limit: min(in.Limit, 1000), Cursor: in.Cursor,
 	})
-	if errors.Is(err, storage.ErrCursor) {
-		return nil, huma.Error422UnprocessableEntity("cursor: not one that this journal gave out")
-	}
 	if err != nil {
-		return nil, s.fault("read calls", err)
+		return nil, err
 	}
 	out := &struct{ Body CallsPage }{CallsPage{Calls: recs}}
 	if recs == nil {
@@ -95,35 +92,20 @@ type idInput struct {
 	ID string `path:"id" maxLength:"300"`
 }
 
-func (s *Server) call(_ context.Context, in *idInput) (*struct{ Body *call.Record }, error) {
-	r, err := s.o.Store.Call(in.ID)
+func (s *Server) call(ctx context.Context, in *idInput) (*struct{ Body *call.Record }, error) {
+	r, err := s.view(ctx).call(in.ID)
 	if err != nil {
-		return nil, s.notFound(err, in.ID)
+		return nil, err
 	}
 	return &struct{ Body *call.Record }{r}, nil
 }
 
-func (s *Server) why(_ context.Context, in *idInput) (*struct{ Body Explained }, error) {
-	r, err := s.o.Store.Call(in.ID)
+func (s *Server) why(ctx context.Context, in *idInput) (*struct{ Body Explained }, error) {
+	out, err := s.view(ctx).why(in.ID)
 	if err != nil {
-		return nil, s.notFound(err, in.ID)
-	}
-	out := Explained{Call: r, Reasons: []call.Reason{}, Facts: []call.Event{}}
-	w, err := s.o.Store.Why(in.ID)
-	if err != nil && !errors.Is(err, storage.ErrNotFound) {
-		return nil, s.fault("read a call", err)
-	}
-	if w != nil {
-		out.Reasons, out.Facts = append(out.Reasons, w.Reasons...), append(out.Facts, w.Facts...)
+		return nil, err
 	}
 	return &struct{ Body Explained }{out}, nil
-}
-
-func (s *Server) notFound(err error, id string) error {
-	if errors.Is(err, storage.ErrNotFound) {
-		return huma.Error404NotFound("there is no call " + id + " in this journal")
-	}
-	return s.fault("read a call", err)
 }
 
 func typeFor[T any]() reflect.Type { return reflect.TypeFor[T]() }

@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"calljournal/agent/access"
 	"calljournal/agent/call"
 	"calljournal/storage"
 
@@ -102,8 +103,8 @@ func (s *Server) routes() {
 		for _, requirement := range ctx.Operation().Security {
 			scopes = append(scopes, requirement["token"]...)
 		}
-		if t := tokenOf(ctx.Context()); !t.opens(scopes) {
-			_ = huma.WriteErr(api, ctx, http.StatusForbidden, tooSmall(t, scopes))
+		if why := refused(tokenOf(ctx.Context()), scopes, ctx.Operation().Metadata[throughView] != nil); why != "" {
+			_ = huma.WriteErr(api, ctx, http.StatusForbidden, why)
 			return
 		}
 		next(ctx)
@@ -115,14 +116,14 @@ func (s *Server) routes() {
 	s.journalRoutes()
 
 	yaml := openAPI(api)
-	s.raw("GET /openapi.yaml", nil, func(w http.ResponseWriter, _ *http.Request) {
+	s.rawViewed("GET /openapi.yaml", nil, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/yaml")
 		_, _ = w.Write(yaml)
 	})
 	if s.o.Metrics != nil {
 		s.raw("GET /metrics", nil, promhttp.HandlerFor(s.o.Metrics, promhttp.HandlerOpts{DisableCompression: true}).ServeHTTP)
 	}
-	s.raw("GET /v1/live", []string{ScopeJournal}, s.live)
+	s.rawViewed("GET /v1/live", []string{ScopeJournal}, s.live)
 	s.mux.HandleFunc("/", s.nothing)
 }
 
@@ -146,21 +147,42 @@ func (s *Server) nothing(w http.ResponseWriter, r *http.Request) {
 
 // raw is a route outside huma: what it answers is no JSON document.
 func (s *Server) raw(pattern string, scopes []string, h http.HandlerFunc) {
-	s.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
-		if t := tokenOf(r.Context()); !t.opens(scopes) {
-			problem(w, http.StatusForbidden, tooSmall(t, scopes))
+	s.mux.HandleFunc(pattern, guarded(scopes, false, h))
+}
+
+// rawViewed is raw for what reads calls through a view, or no calls at all.
+func (s *Server) rawViewed(pattern string, scopes []string, h http.HandlerFunc) {
+	s.mux.HandleFunc(pattern, guarded(scopes, true, h))
+}
+
+func guarded(scopes []string, viewed bool, h http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if why := refused(tokenOf(r.Context()), scopes, viewed); why != "" {
+			problem(w, http.StatusForbidden, why)
 			return
 		}
 		h(w, r)
-	})
+	}
 }
 
-func tooSmall(t Token, scopes []string) string {
-	needed := slices.Clone(scopes)
-	if !slices.Contains(needed, ScopeAdmin) {
-		needed = append(needed, ScopeAdmin)
+// throughView marks an operation, in its Metadata, that reads calls through a
+// view, or no calls at all. A limited reader is refused everywhere else, so that
+// a new operation shows him nothing before somebody has thought of him.
+const throughView = "through a view"
+
+// refused says why a reader may not ask for something, or "".
+func refused(t Token, scopes []string, viewed bool) string {
+	switch {
+	case !t.Opens(scopes):
+		needed := slices.Clone(scopes)
+		if !slices.Contains(needed, ScopeAdmin) {
+			needed = append(needed, ScopeAdmin)
+		}
+		return fmt.Sprintf("token %q has the scope %s; this needs %s", t.Name, t.Scope, strings.Join(needed, " or "))
+	case t.Limited() && !viewed:
+		return fmt.Sprintf("token %q sees a part of the journal, or numbers masked; this shows all of it", t.Name)
 	}
-	return fmt.Sprintf("token %q has the scope %s; this needs %s", t.Name, t.Scope, strings.Join(needed, " or "))
+	return ""
 }
 
 // Network is the handler for listeners that everybody can reach.
@@ -198,7 +220,7 @@ func (s *Server) Network() http.Handler {
 // Local is the handler for the control socket: whoever may open the file may
 // ask for everything.
 func (s *Server) Local() http.Handler {
-	local := Token{Name: "control socket", Scope: ScopeAdmin}
+	local := Token{Name: "control socket", Role: access.Role{Scope: ScopeAdmin}}
 	return s.outer(func(w http.ResponseWriter, r *http.Request) {
 		s.mux.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), tokenKey{}, local)))
 	})

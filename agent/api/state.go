@@ -17,11 +17,14 @@ func (s *Server) stateRoutes(api huma.API) {
 	huma.Register(api, huma.Operation{
 		OperationID: "status", Method: http.MethodGet, Path: "/v1/status",
 		Summary:  "What the daemon says of itself",
-		Security: []map[string][]string{{"token": {ScopeSync, ScopeJournal}}},
+		Security: []map[string][]string{{"token": {ScopeSync, ScopeJournal}}}, Metadata: map[string]any{throughView: true},
 	}, func(ctx context.Context, _ *struct{}) (*struct{ Body Status }, error) {
 		st, err := s.o.Status(ctx)
 		if err != nil {
 			return nil, s.fault("status", err)
+		}
+		if tokenOf(ctx).Limited() {
+			st.LastCall = nil // perhaps not one of his
 		}
 		return &struct{ Body Status }{st}, nil
 	})
@@ -54,7 +57,7 @@ func (s *Server) live(w http.ResponseWriter, r *http.Request) {
 	defer ticker.Stop()
 	var last []byte
 	for quiet := 0; ; quiet++ {
-		calls, err := s.o.Live(r.Context())
+		calls, err := s.view(r.Context()).live(r.Context())
 		if err != nil {
 			return
 		}

@@ -102,6 +102,11 @@ type Token struct {
 	Scope     string `toml:"scope"`
 	Token     Secret `toml:"token"`
 	TokenFile string `toml:"token_file"`
+
+	// Of a token with the scope journal: only the calls in which this department
+	// has a part, and numbers shown as +7495***0101.
+	Department  string `toml:"department"`
+	MaskNumbers bool   `toml:"mask_numbers"`
 }
 
 // Forward is one [[forward]].

@@ -328,6 +328,7 @@ func (v *validator) http() {
 		v.name(at+"name", t.Name)
 		v.unique(names, at+"name", t.Name)
 		v.oneOf(at+"scope", t.Scope, ScopeSync, ScopeJournal, ScopeAdmin)
+		v.limits(at, t)
 		v.secret(at+"token", &t.Token, t.TokenFile, true)
 		if t.Token.IsZero() {
 			continue
@@ -339,6 +340,18 @@ func (v *validator) http() {
 		if len(t.Token.Reveal()) < 16 {
 			v.warn("http.token %q is shorter than 16 characters: it can be guessed; `calljournal token` makes a good one", t.Name)
 		}
+	}
+}
+
+// limits checks what a token sees less than its scope opens.
+func (v *validator) limits(at string, t *Token) {
+	switch {
+	case t.Scope != ScopeJournal && t.Department != "":
+		v.wrong(at+"department", "goes with scope %q only: %s shows everything", ScopeJournal, t.Scope)
+	case t.Scope != ScopeJournal && t.MaskNumbers:
+		v.wrong(at+"mask_numbers", "goes with scope %q only: %s shows everything", ScopeJournal, t.Scope)
+	case t.Department != "" && !slices.ContainsFunc(v.c.Employee, func(e Employee) bool { return e.Department == t.Department }):
+		v.warn("http.token %q is for the department %q, in which there is no [[employee]]: it sees no call", t.Name, t.Department)
 	}
 }
 

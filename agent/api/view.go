@@ -1,0 +1,117 @@
+package api
+
+import (
+	"context"
+	"errors"
+
+	"calljournal/agent/access"
+	"calljournal/agent/call"
+	"calljournal/storage"
+
+	"github.com/danielgtaylor/huma/v2"
+)
+
+// view is the journal as one reader may see it. Whoever answers a limited reader
+// reads calls through it and through nothing else: it leaves out what the role
+// does not cover and masks the rest. Its errors are answers.
+type view struct {
+	s    *Server
+	role access.Role
+}
+
+func (s *Server) view(ctx context.Context) view { return view{s, tokenOf(ctx).Role} }
+
+// calls is Store.Calls. A page is filled up with calls that the reader sees, so
+// that it is short only at the end.
+func (v view) calls(q storage.Query) (recs []*call.Record, cursor string, err error) {
+	if v.role.MaskNumbers && q.Number != "" {
+		// Digit by digit, the answers would tell what is masked.
+		return nil, "", huma.Error403Forbidden("number: not for a reader who sees numbers masked")
+	}
+	for wanted := q.Limit; ; q.Limit, q.Cursor = wanted-len(recs), cursor {
+		var page []*call.Record
+		page, cursor, err = v.s.o.Store.Calls(q)
+		if errors.Is(err, storage.ErrCursor) {
+			return nil, "", huma.Error422UnprocessableEntity("cursor: not one that this journal gave out")
+		}
+		if err != nil {
+			return nil, "", v.s.fault("read calls", err)
+		}
+		for _, r := range page {
+			if v.role.Sees(r) {
+				recs = append(recs, r)
+			}
+		}
+		if cursor == "" || len(recs) >= wanted {
+			return v.show(recs), cursor, nil
+		}
+	}
+}
+
+// call is Store.Call. A call that the reader may not see is not there.
+func (v view) call(id string) (*call.Record, error) {
+	r, err := v.seen(id)
+	if err != nil {
+		return nil, err
+	}
+	return v.show([]*call.Record{r})[0], nil
+}
+
+// seen is call before anything is masked.
+func (v view) seen(id string) (*call.Record, error) {
+	r, err := v.s.o.Store.Call(id)
+	if errors.Is(err, storage.ErrNotFound) || err == nil && !v.role.Sees(r) {
+		return nil, huma.Error404NotFound("there is no call " + id + " in this journal")
+	}
+	if err != nil {
+		return nil, v.s.fault("read a call", err)
+	}
+	return r, nil
+}
+
+// why is a call with what the conclusions about it rest on.
+func (v view) why(id string) (Explained, error) {
+	if v.role.MaskNumbers {
+		return Explained{}, huma.Error403Forbidden("the facts behind a call name every number: not for a reader who sees numbers masked")
+	}
+	r, err := v.call(id)
+	if err != nil {
+		return Explained{}, err
+	}
+	out := Explained{Call: r, Reasons: []call.Reason{}, Facts: []call.Event{}}
+	w, err := v.s.o.Store.Why(id)
+	if err != nil && !errors.Is(err, storage.ErrNotFound) {
+		return Explained{}, v.s.fault("read a call", err)
+	}
+	if w != nil {
+		out.Reasons, out.Facts = append(out.Reasons, w.Reasons...), append(out.Facts, w.Facts...)
+	}
+	return out, nil
+}
+
+// live gives the calls in progress.
+func (v view) live(ctx context.Context) ([]call.Record, error) {
+	all, err := v.s.o.Live(ctx)
+	if err != nil {
+		return nil, err
+	}
+	recs := make([]call.Record, 0, len(all))
+	for i := range all {
+		if v.role.Sees(&all[i]) {
+			recs = append(recs, all[i])
+		}
+	}
+	if v.role.MaskNumbers {
+		recs = access.Mask(recs)
+	}
+	return recs, nil
+}
+
+// show is what the reader gets of calls that he may see. The records are his:
+// nobody else has them.
+func (v view) show(recs []*call.Record) []*call.Record {
+	if v.role.MaskNumbers {
+		recs = access.Mask(recs)
+	}
+	return recs
+}
