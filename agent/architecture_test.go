@@ -38,7 +38,7 @@ var mayImport = map[string][]string{
 	"connectors/asterisk":   {"agent/call", "connectors", "connectors/wire"},
 	"connectors/freeswitch": {"agent/call", "connectors", "connectors/wire"},
 	"connectors/replay":     {"agent/call", "connectors/wire", "connectors/replay"},
-	"storage":               {"agent/call"},
+	"storage":               {"agent/call", "agent/journal"},
 	"packaging":             {},
 }
 
