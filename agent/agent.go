@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -17,6 +18,7 @@ import (
 	"calljournal/agent/call"
 	"calljournal/agent/config"
 	"calljournal/agent/journal"
+	"calljournal/agent/transport"
 	"calljournal/connectors"
 	"calljournal/storage"
 )
@@ -63,8 +65,8 @@ type Agent struct {
 	config    atomic.Pointer[config.Config]
 	metrics   *metrics
 	server    *api.Server
-	network   net.Listener // nil: http.listen is ""
-	local     net.Listener // nil: agent.socket is ""
+	network   *transport.Listener // nil: http.listen is ""
+	local     net.Listener        // nil: agent.socket is ""
 	startedAt call.Moment
 
 	events chan fact     // links → ingest
@@ -153,7 +155,7 @@ func (a *Agent) listen(c *config.Config) (err error) {
 		}
 	}
 	if c.HTTP.Listen != "" {
-		if a.network, err = listenNetwork(c.HTTP); err != nil {
+		if a.network, err = listenNetwork(c.HTTP, a.log); err != nil {
 			return err
 		}
 	}
@@ -180,12 +182,16 @@ func (a *Agent) Addr() net.Addr {
 // close gives back what New took.
 func (a *Agent) close() error {
 	var errs []error
-	for _, l := range []net.Listener{a.network, a.local} {
-		if l != nil {
-			if err := l.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
-				errs = append(errs, err)
-			}
+	shut := func(l io.Closer) {
+		if err := l.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+			errs = append(errs, err)
 		}
+	}
+	if a.network != nil {
+		shut(a.network)
+	}
+	if a.local != nil {
+		shut(a.local)
 	}
 	if a.store != nil {
 		errs = append(errs, a.store.Close())
@@ -267,20 +273,21 @@ func (a *Agent) Run(ctx context.Context) error {
 
 // serve starts a server on each listener; a listener that fails ends the run.
 func (a *Agent) serve(fail context.CancelCauseFunc) (servers []*http.Server) {
-	for _, s := range []struct {
-		l net.Listener
-		h http.Handler
-	}{{a.network, a.server.Network()}, {a.local, a.server.Local()}} {
-		if s.l == nil {
-			continue
-		}
-		server := api.HTTPServer(s.h, a.log)
+	start := func(l net.Listener, h http.Handler, state func(net.Conn, http.ConnState)) {
+		server := api.HTTPServer(h, a.log)
+		server.ConnState = state
 		servers = append(servers, server)
 		go func() {
-			if err := server.Serve(s.l); !errors.Is(err, http.ErrServerClosed) {
-				fail(fmt.Errorf("serve %s: %w", s.l.Addr(), err))
+			if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+				fail(fmt.Errorf("serve %s: %w", l.Addr(), err))
 			}
 		}()
+	}
+	if a.network != nil {
+		start(a.network, a.server.Network(), a.network.ConnState)
+	}
+	if a.local != nil {
+		start(a.local, a.server.Local(), nil)
 	}
 	return servers
 }
@@ -301,6 +308,10 @@ func directory(c *config.Config) *journal.Directory {
 func tokens(c *config.Config) []api.Token {
 	out := make([]api.Token, 0, len(c.HTTP.Token))
 	for _, t := range c.HTTP.Token {
+		if hash, ok := t.HashedBytes(); ok {
+			out = append(out, api.HashedToken(t.Name, t.Scope, hash).Limit(t.Department, t.MaskNumbers))
+			continue
+		}
 		out = append(out, api.NewToken(t.Name, t.Scope, t.Token.Reveal()).Limit(t.Department, t.MaskNumbers))
 	}
 	return out

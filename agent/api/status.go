@@ -96,6 +96,8 @@ type Consumer struct {
 	Seq  uint64      `json:"seq"` // what it says it has safely stored
 	At   call.Moment `json:"at"`  // when it said so
 	Lag  uint64      `json:"lag"` // entries it has not
+	// LagMs is how old the oldest of them is.
+	LagMs int64 `json:"lag_ms"`
 	// Missed are entries that it had not stored and that are no longer kept: the
 	// retention did not wait any longer.
 	Missed uint64 `json:"missed"`

@@ -1,10 +1,12 @@
 package config
 
 import (
+	"encoding/hex"
 	"path/filepath"
 	"reflect"
 	"regexp"
 	"runtime"
+	"strings"
 	"time"
 )
 
@@ -107,7 +109,19 @@ type Token struct {
 	// has a part, and numbers shown as +7495***0101.
 	Department  string `toml:"department"`
 	MaskNumbers bool   `toml:"mask_numbers"`
+	// TokenHash, "sha256:" and 64 digits, stands for a token that only the other
+	// side knows.
+	TokenHash string `toml:"token_hash"`
 }
+
+// HashedBytes is what TokenHash says; it was validated.
+func (t Token) HashedBytes() (sum [32]byte, ok bool) {
+	digits, found := strings.CutPrefix(t.TokenHash, hashPrefix)
+	n, err := hex.Decode(sum[:], []byte(digits[:min(len(digits), 64)]))
+	return sum, found && len(digits) == 64 && err == nil && n == len(sum)
+}
+
+const hashPrefix = "sha256:"
 
 // Forward is one [[forward]].
 type Forward struct {

@@ -329,7 +329,11 @@ func (v *validator) http() {
 		v.unique(names, at+"name", t.Name)
 		v.oneOf(at+"scope", t.Scope, ScopeSync, ScopeJournal, ScopeAdmin)
 		v.limits(at, t)
-		v.secret(at+"token", &t.Token, t.TokenFile, true)
+		if t.TokenHash == "" {
+			v.secret(at+"token", &t.Token, t.TokenFile, true)
+		} else {
+			v.tokenHash(at, t)
+		}
 		if t.Token.IsZero() {
 			continue
 		}
@@ -352,6 +356,16 @@ func (v *validator) limits(at string, t *Token) {
 		v.wrong(at+"mask_numbers", "goes with scope %q only: %s shows everything", ScopeJournal, t.Scope)
 	case t.Department != "" && !slices.ContainsFunc(v.c.Employee, func(e Employee) bool { return e.Department == t.Department }):
 		v.warn("http.token %q is for the department %q, in which there is no [[employee]]: it sees no call", t.Name, t.Department)
+	}
+}
+
+// tokenHash checks the hash of a token, which stands in place of the token.
+func (v *validator) tokenHash(at string, t *Token) {
+	if _, inline := v.places[at+"token"]; inline || t.TokenFile != "" {
+		v.wrong(at+"token_hash", "stands in place of token and token_file: keep one")
+	}
+	if _, ok := t.HashedBytes(); !ok {
+		v.wrong(at+"token_hash", `%q: want "sha256:" and 64 hexadecimal digits, as calljournal token prints it`, t.TokenHash)
 	}
 }
 
