@@ -109,7 +109,7 @@ func (a *Agent) journalStatus(st *api.Status) {
 		st.Problems = append(st.Problems, fmt.Sprintf("disk: only %s are free at %s", bytesText(s.DiskFree), s.Path))
 	}
 	if s.Damaged != "" {
-		st.Problems = append(st.Problems, "journal: damaged: "+s.Damaged+"; a restart saves what can be read into a new one")
+		st.Problems = append(st.Problems, "journal: damaged: "+s.Damaged+"; calljournal service restart saves what can be read into a new one")
 	}
 	if v := s.Salvaged; v != nil {
 		st.Journal.Salvaged = fmt.Sprintf("%s: %d calls saved, %d entries lost, the damaged file is %s", v.Reason, v.Calls, v.Lost, v.From)
