@@ -18,6 +18,7 @@ import (
 	"calljournal/agent/call"
 	"calljournal/agent/config"
 	"calljournal/agent/journal"
+	"calljournal/agent/media"
 	"calljournal/agent/transport"
 	"calljournal/connectors"
 	"calljournal/storage"
@@ -142,7 +143,7 @@ func New(o Options) (_ *Agent, err error) {
 	a.metrics = newMetrics(a)
 	a.server = api.New(api.Options{
 		Agent: c.Agent.Name, Version: o.Version, Store: a.store, Status: a.Status, Live: a.Live,
-		Healthy: a.healthy, Ready: a.ready, Metrics: a.metrics.registry, Logger: o.Logger, Now: o.Now,
+		Media: library(c, o), Healthy: a.healthy, Ready: a.ready, Metrics: a.metrics.registry, Logger: o.Logger, Now: o.Now,
 	})
 	a.server.SetTokens(tokens(c))
 	return a, a.listen(c)
@@ -303,6 +304,15 @@ func directory(c *config.Config) *journal.Directory {
 		lines = append(lines, journal.Line(l))
 	}
 	return journal.NewDirectory(c.Rules.Country, employees, lines)
+}
+
+// library is where the PBXs keep sound and faxes.
+func library(c *config.Config, o Options) *media.Library {
+	folders := make([]media.Folders, 0, len(c.PBX))
+	for _, p := range c.PBX {
+		folders = append(folders, media.Folders{PBX: p.Name, Recordings: p.RecordingsDir, Voicemail: p.VoicemailDir, Fax: p.FaxDir})
+	}
+	return media.New(media.Options{Folders: folders, Zone: c.Agent.Location(), Logger: o.Logger, Now: o.Now})
 }
 
 func tokens(c *config.Config) []api.Token {
