@@ -140,6 +140,8 @@ type Rules struct {
 	ShortAbandon    Duration `toml:"short_abandon"`
 	LostWindow      Duration `toml:"lost_window"`
 	SpamNumbersFile string   `toml:"spam_numbers_file"`
+	SpamShortCalls  int      `toml:"spam_short_calls"`
+	ServiceLevel    Duration `toml:"service_level"`
 }
 
 // Employee is one [[employee]].
@@ -224,6 +226,7 @@ func defaults(env Env) Config {
 			TargetMinTalk:   Duration{Duration: 30 * time.Second},
 			ShortAbandon:    Duration{Duration: 5 * time.Second},
 			LostWindow:      Duration{Duration: 24 * time.Hour},
+			ServiceLevel:    Duration{Duration: 20 * time.Second},
 		},
 		Retention: Retention{WaitForConsumersDays: 30},
 	}
@@ -240,16 +243,22 @@ func (p PBX) Equal(o PBX) bool {
 	return reflect.DeepEqual(p, o)
 }
 
+// File is the path of a file that is named in c: relative to the folder of c
+// itself.
+func (c *Config) File(name string) string {
+	if filepath.IsAbs(name) {
+		return name
+	}
+	return filepath.Join(filepath.Dir(c.Path), name)
+}
+
 // SecretFiles are the files that secrets were read from, as paths.
 func (c *Config) SecretFiles() (paths []string) {
 	add := func(name string) {
 		if name == "" {
 			return
 		}
-		if !filepath.IsAbs(name) {
-			name = filepath.Join(filepath.Dir(c.Path), name)
-		}
-		paths = append(paths, name)
+		paths = append(paths, c.File(name))
 	}
 	for _, p := range c.PBX {
 		add(p.SecretFile)

@@ -394,6 +394,9 @@ func (v *validator) forwards() {
 	}
 }
 
+// maxLostWindow bounds how much of a number's history one call can change.
+const maxLostWindow = 31 * 24 * time.Hour
+
 func (v *validator) rules() {
 	r := v.c.Rules
 	if r.Country != "" && !phonenumbers.GetSupportedRegions()[r.Country] {
@@ -401,6 +404,15 @@ func (v *validator) rules() {
 	}
 	if r.UniqueDepthDays < 0 || r.UniqueDepthDays > 36500 {
 		v.wrong("rules.unique_depth_days", "%d: want days from 1 to 36500, or 0 for the whole journal", r.UniqueDepthDays)
+	}
+	if r.SpamShortCalls < 0 || r.SpamShortCalls == 1 || r.SpamShortCalls > 1000 {
+		v.wrong("rules.spam_short_calls", "%d: want calls in an hour from 2 to 1000, or 0 for never", r.SpamShortCalls)
+	}
+	if r.ServiceLevel.Duration == 0 && r.ServiceLevel.bad == "" {
+		v.wrong("rules.service_level", "cannot be zero")
+	}
+	if r.LostWindow.Duration > maxLostWindow {
+		v.wrong("rules.lost_window", "%s: want at most %s", r.LostWindow, maxLostWindow)
 	}
 }
 
