@@ -360,48 +360,26 @@ func (d *DB) Recount(want Counting) (Recounted, error) {
 // recountSlice counts the next calls.
 func (d *DB) recountSlice(u *update, done *Recounted) error {
 	making := &u.tail.Counts[1]
-	c := inSummaries.of(u.tx).Cursor()
-	after := summaryKey(making.Started, making.Num)
-	k, v := c.Seek(after)
-	if bytes.Equal(k, after) {
-		k, v = c.Next()
+	var recs []*call.Record
+	var places []Position
+	err := d.eachCallAfter(u.tx, Position{making.Started, making.Num}, recountSlice, func(r *call.Record, at Position) {
+		recs, places = append(recs, r), append(places, at)
+	})
+	if err != nil || len(recs) == 0 {
+		return err
 	}
-	type counted struct {
-		rec *call.Record
-		num uint64
-	}
-	var calls []counted
-	for ; k != nil && len(calls) < recountSlice; k, v = c.Next() {
-		var s summary
-		payload, err := d.codec.unseal(kindSummary, k, v)
-		if err == nil {
-			err = s.parse(payload)
-		}
-		if err != nil {
-			return damagedAt(inSummaries, k, err)
-		}
-		rec, err := d.record(inFeed.of(u.tx), s.seq)
-		if err != nil {
-			return err
-		}
-		calls = append(calls, counted{rec, binary.BigEndian.Uint64(k[8:])})
-	}
-	if len(calls) == 0 {
-		return nil
-	}
-	last := calls[len(calls)-1]
-	making.Started, making.Num = last.rec.StartedAt, last.num
+	done.Calls = len(recs)
+	last := places[len(places)-1]
+	making.Started, making.Num = last.Started, last.Number
 	t := d.tally(&u.tail)
 	t.deltas[0] = nil
-	var err error
 	put := u.putAll(&err)
-	for _, x := range calls {
-		t.change(nil, x.rec, x.num)
-		if is := touchOf(x.rec, x.num); u.bucket(inTouches).Get(is.key()) == nil {
+	for i, r := range recs {
+		t.change(nil, r, places[i].Number)
+		if is := touchOf(r, places[i].Number); u.bucket(inTouches).Get(is.key()) == nil {
 			is.with(d.codec, put)
 		}
 	}
-	done.Calls = len(calls)
 	return errors.Join(err, u.totals(t))
 }
 
