@@ -18,7 +18,6 @@ import (
 	"calljournal/agent/call"
 	"calljournal/agent/config"
 	"calljournal/agent/journal"
-	"calljournal/agent/media"
 	"calljournal/agent/transport"
 	"calljournal/connectors"
 	"calljournal/storage"
@@ -48,6 +47,10 @@ type Store interface {
 	Commit(*storage.Batch) error
 	Facts(pbx string) ([]call.Event, error)
 	State(name string) ([]byte, error)
+	States(prefix string) (map[string][]byte, error)
+	Past(func(journal.Past) error) error
+	CallsAfter(storage.Position, int) ([]*call.Record, storage.Position, error)
+	Recount(storage.Counting) (storage.Recounted, error)
 	Gaps(limit int) ([]call.Gap, error)
 	Consumers() ([]storage.Consumer, error)
 	Retain(storage.Retention) (storage.Retained, error)
@@ -61,6 +64,7 @@ type Agent struct {
 	log       *slog.Logger
 	now       func() time.Time
 	store     Store
+	books     *books
 	links     []*link
 	directory atomic.Pointer[journal.Directory]
 	config    atomic.Pointer[config.Config]
@@ -73,8 +77,11 @@ type Agent struct {
 	events chan fact     // links → ingest
 	noMore chan struct{} // closed when no link may put anything into events any more
 	groups chan group    // ingest → commit; closed when ingest has ended
+	orders chan order    // anybody → commit
 	asks   chan func()
 	idle   chan struct{} // closed when ingest has ended: nobody answers asks any more
+
+	written chan struct{} // closed when commit has ended: nobody takes orders any more
 
 	ending    chan struct{} // closed when Run begins to end: the last commits are not waited for
 	heartbeat atomic.Int64
@@ -109,7 +116,7 @@ func New(o Options) (_ *Agent, err error) {
 	a := &Agent{
 		o: o, log: o.Logger, now: o.Now,
 		events: make(chan fact, eventsWaiting), groups: make(chan group), asks: make(chan func()), idle: make(chan struct{}),
-		noMore: make(chan struct{}), ending: make(chan struct{}),
+		noMore: make(chan struct{}), ending: make(chan struct{}), orders: make(chan order), written: make(chan struct{}),
 	}
 	a.startedAt = call.MomentOf(a.now())
 	a.heartbeat.Store(a.now().UnixNano())
@@ -120,12 +127,21 @@ func New(o Options) (_ *Agent, err error) {
 	}()
 	c := o.Config
 	a.config.Store(c)
-	a.directory.Store(directory(c))
+	settings, err := settingsOf(c)
+	if err != nil {
+		return nil, err
+	}
+	a.directory.Store(settings.directory)
 	if err := os.MkdirAll(c.Agent.DataDir, 0o700); err != nil {
 		return nil, fmt.Errorf("make the folder of the journal: %w", err)
 	}
-	a.store, err = o.Store(filepath.Join(c.Agent.DataDir, "journal.db"), storage.Options{Agent: c.Agent.Name, Logger: o.Logger, Now: o.Now})
+	a.store, err = o.Store(filepath.Join(c.Agent.DataDir, "journal.db"), storage.Options{
+		Agent: c.Agent.Name, Logger: o.Logger, Now: o.Now, Counting: settings.counting,
+	})
 	if err != nil {
+		return nil, err
+	}
+	if a.books, err = openBooks(a.store, settings, o.Logger, o.Now); err != nil {
 		return nil, err
 	}
 	for _, p := range c.PBX {
@@ -141,9 +157,10 @@ func New(o Options) (_ *Agent, err error) {
 		a.lastCall.Store(&api.LastCall{ID: newest[0].ID, At: newest[0].EndedAt})
 	}
 	a.metrics = newMetrics(a)
+	a.books.broken = a.metrics.panics.Inc
 	a.server = api.New(api.Options{
 		Agent: c.Agent.Name, Version: o.Version, Store: a.store, Status: a.Status, Live: a.Live,
-		Media: library(c, o), Healthy: a.healthy, Ready: a.ready, Metrics: a.metrics.registry, Logger: o.Logger, Now: o.Now,
+		Healthy: a.healthy, Ready: a.ready, Metrics: a.metrics.registry, Logger: o.Logger, Now: o.Now,
 	})
 	a.server.SetTokens(tokens(c))
 	return a, a.listen(c)
@@ -291,28 +308,6 @@ func (a *Agent) serve(fail context.CancelCauseFunc) (servers []*http.Server) {
 		start(a.local, a.server.Local(), nil)
 	}
 	return servers
-}
-
-// directory is what the configuration says of employees and lines.
-func directory(c *config.Config) *journal.Directory {
-	employees := make([]journal.Employee, 0, len(c.Employee))
-	for _, e := range c.Employee {
-		employees = append(employees, journal.Employee(e))
-	}
-	lines := make([]journal.Line, 0, len(c.Line))
-	for _, l := range c.Line {
-		lines = append(lines, journal.Line(l))
-	}
-	return journal.NewDirectory(c.Rules.Country, employees, lines)
-}
-
-// library is where the PBXs keep sound and faxes.
-func library(c *config.Config, o Options) *media.Library {
-	folders := make([]media.Folders, 0, len(c.PBX))
-	for _, p := range c.PBX {
-		folders = append(folders, media.Folders{PBX: p.Name, Recordings: p.RecordingsDir, Voicemail: p.VoicemailDir, Fax: p.FaxDir})
-	}
-	return media.New(media.Options{Folders: folders, Zone: c.Agent.Location(), Logger: o.Logger, Now: o.Now})
 }
 
 func tokens(c *config.Config) []api.Token {

@@ -38,6 +38,7 @@ func (a *Agent) Status(ctx context.Context) (api.Status, error) {
 		}
 	}
 	a.journalStatus(&st)
+	st.Review = a.books.status()
 	if st.Gaps, err = a.store.Gaps(5); err != nil {
 		return st, err
 	}
@@ -165,8 +166,6 @@ func unbuilt(c *config.Config) (keys []string) {
 		add("pbx "+p.Name+" voicemail_dir", p.VoicemailDir != "")
 		add("pbx "+p.Name+" fax_dir", p.FaxDir != "")
 	}
-	add("rules.spam_numbers_file", c.Rules.SpamNumbersFile != "")
-	add("[[tariff]]", len(c.Tariff) > 0)
 	return keys
 }
 

@@ -31,6 +31,7 @@ type Status struct {
 	OpenCalls  int         `json:"open_calls"`
 	LastCall   *LastCall   `json:"last_call"`
 	Journal    Journal     `json:"journal"`
+	Review     Review      `json:"review"`
 	Retention  Retention   `json:"retention"`
 	Consumers  []Consumer  `json:"consumers"`
 	Forwarders []Forwarder `json:"forwarders"`
@@ -80,6 +81,26 @@ type Journal struct {
 	LastCommit call.Moment `json:"last_commit"`
 	Stuck      *Stuck      `json:"stuck"`    // null while writing works
 	Salvaged   string      `json:"salvaged"` // if the journal was made out of a damaged one: how
+}
+
+// Review is how far the daemon is with settling every call by the settings in
+// force: [rules], employees, lines, tariffs, spammers. It begins anew when they
+// change.
+type Review struct {
+	Settings uint32      `json:"settings"` // their number, which grows with each change
+	Since    call.Moment `json:"since"`    // when they came into force
+	Done     uint64      `json:"done"`     // calls
+	Total    uint64      `json:"total"`
+	Changed  uint64      `json:"changed"` // of them, those that got a new revision
+	BeganAt  call.Moment `json:"began_at"`
+	EndedAt  call.Moment `json:"ended_at"` // null while it goes on
+}
+
+// SpamNumber is a number that people named as a spammer's.
+type SpamNumber struct {
+	Number string      `json:"number"` // as it was written
+	At     call.Moment `json:"at"`
+	By     string      `json:"by"` // who: the token's name
 }
 
 // Stuck says since when, and why, nothing can be written.

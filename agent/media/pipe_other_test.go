@@ -1,7 +1,0 @@
-//go:build !unix
-
-package media_test
-
-import "testing"
-
-func pipe(*testing.T, string) {}
