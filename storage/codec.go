@@ -42,9 +42,6 @@ const (
 	kindState    byte = 's'
 	kindGap      byte = 'g'
 	kindConsumer byte = 'c'
-	kindTouch    byte = 'h'
-	kindPlace    byte = 'm'
-	kindCell     byte = 'd'
 )
 
 const (
