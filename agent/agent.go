@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -17,8 +16,8 @@ import (
 	"calljournal/agent/api"
 	"calljournal/agent/call"
 	"calljournal/agent/config"
+	"calljournal/agent/forward"
 	"calljournal/agent/journal"
-	"calljournal/agent/transport"
 	"calljournal/connectors"
 	"calljournal/storage"
 )
@@ -44,13 +43,10 @@ type Options struct {
 // Store is what the daemon needs of the journal; *storage.DB is one.
 type Store interface {
 	api.Store
+	forward.Journal
 	Commit(*storage.Batch) error
 	Facts(pbx string) ([]call.Event, error)
 	State(name string) ([]byte, error)
-	States(prefix string) (map[string][]byte, error)
-	Past(func(journal.Past) error) error
-	CallsAfter(storage.Position, int) ([]*call.Record, storage.Position, error)
-	Recount(storage.Counting) (storage.Recounted, error)
 	Gaps(limit int) ([]call.Gap, error)
 	Consumers() ([]storage.Consumer, error)
 	Retain(storage.Retention) (storage.Retained, error)
@@ -64,30 +60,27 @@ type Agent struct {
 	log       *slog.Logger
 	now       func() time.Time
 	store     Store
-	books     *books
 	links     []*link
 	directory atomic.Pointer[journal.Directory]
 	config    atomic.Pointer[config.Config]
 	metrics   *metrics
 	server    *api.Server
-	network   *transport.Listener // nil: http.listen is ""
-	local     net.Listener        // nil: agent.socket is ""
+	network   net.Listener // nil: http.listen is ""
+	local     net.Listener // nil: agent.socket is ""
 	startedAt call.Moment
 
 	events chan fact     // links → ingest
 	noMore chan struct{} // closed when no link may put anything into events any more
 	groups chan group    // ingest → commit; closed when ingest has ended
-	orders chan order    // anybody → commit
 	asks   chan func()
 	idle   chan struct{} // closed when ingest has ended: nobody answers asks any more
-
-	written chan struct{} // closed when commit has ended: nobody takes orders any more
 
 	ending    chan struct{} // closed when Run begins to end: the last commits are not waited for
 	heartbeat atomic.Int64
 	trouble   trouble
 	lastCall  atomic.Pointer[api.LastCall]
 	retention retention
+	forwards  *forward.Forwarders
 }
 
 // Bounds of what waits in memory between a link and the disk. The links' own
@@ -116,7 +109,7 @@ func New(o Options) (_ *Agent, err error) {
 	a := &Agent{
 		o: o, log: o.Logger, now: o.Now,
 		events: make(chan fact, eventsWaiting), groups: make(chan group), asks: make(chan func()), idle: make(chan struct{}),
-		noMore: make(chan struct{}), ending: make(chan struct{}), orders: make(chan order), written: make(chan struct{}),
+		noMore: make(chan struct{}), ending: make(chan struct{}),
 	}
 	a.startedAt = call.MomentOf(a.now())
 	a.heartbeat.Store(a.now().UnixNano())
@@ -127,21 +120,12 @@ func New(o Options) (_ *Agent, err error) {
 	}()
 	c := o.Config
 	a.config.Store(c)
-	settings, err := settingsOf(c)
-	if err != nil {
-		return nil, err
-	}
-	a.directory.Store(settings.directory)
+	a.directory.Store(directory(c))
 	if err := os.MkdirAll(c.Agent.DataDir, 0o700); err != nil {
 		return nil, fmt.Errorf("make the folder of the journal: %w", err)
 	}
-	a.store, err = o.Store(filepath.Join(c.Agent.DataDir, "journal.db"), storage.Options{
-		Agent: c.Agent.Name, Logger: o.Logger, Now: o.Now, Counting: settings.counting,
-	})
+	a.store, err = o.Store(filepath.Join(c.Agent.DataDir, "journal.db"), storage.Options{Agent: c.Agent.Name, Logger: o.Logger, Now: o.Now})
 	if err != nil {
-		return nil, err
-	}
-	if a.books, err = openBooks(a.store, settings, o.Logger, o.Now); err != nil {
 		return nil, err
 	}
 	for _, p := range c.PBX {
@@ -156,11 +140,11 @@ func New(o Options) (_ *Agent, err error) {
 	} else if len(newest) > 0 {
 		a.lastCall.Store(&api.LastCall{ID: newest[0].ID, At: newest[0].EndedAt})
 	}
+	a.forwards = a.newForwarders()
 	a.metrics = newMetrics(a)
-	a.books.broken = a.metrics.panics.Inc
 	a.server = api.New(api.Options{
 		Agent: c.Agent.Name, Version: o.Version, Store: a.store, Status: a.Status, Live: a.Live,
-		Healthy: a.healthy, Ready: a.ready, Metrics: a.metrics.registry, Logger: o.Logger, Now: o.Now,
+		Healthy: a.healthy, Ready: a.ready, DeadLetters: deadLetters{a.forwards}, Metrics: a.metrics.registry, Logger: o.Logger, Now: o.Now,
 	})
 	a.server.SetTokens(tokens(c))
 	return a, a.listen(c)
@@ -173,7 +157,7 @@ func (a *Agent) listen(c *config.Config) (err error) {
 		}
 	}
 	if c.HTTP.Listen != "" {
-		if a.network, err = listenNetwork(c.HTTP, a.log); err != nil {
+		if a.network, err = listenNetwork(c.HTTP); err != nil {
 			return err
 		}
 	}
@@ -200,16 +184,12 @@ func (a *Agent) Addr() net.Addr {
 // close gives back what New took.
 func (a *Agent) close() error {
 	var errs []error
-	shut := func(l io.Closer) {
-		if err := l.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
-			errs = append(errs, err)
+	for _, l := range []net.Listener{a.network, a.local} {
+		if l != nil {
+			if err := l.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+				errs = append(errs, err)
+			}
 		}
-	}
-	if a.network != nil {
-		shut(a.network)
-	}
-	if a.local != nil {
-		shut(a.local)
 	}
 	if a.store != nil {
 		errs = append(errs, a.store.Close())
@@ -245,6 +225,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	a.log.Info("calljournal runs", "agent", c.Agent.Name, "version", a.o.Version, "pbx", len(a.links), "journal", a.store.Journal(),
 		"http", c.HTTP.Listen, "took", a.now().Sub(begin).String())
 	a.say(c)
+	a.forwards.Apply(forwards(c))
 	if a.o.Started != nil {
 		a.o.Started()
 	}
@@ -266,9 +247,11 @@ func (a *Agent) Run(ctx context.Context) error {
 			return false
 		}
 	}
+	forwarded := a.forwards.End() // while the links end: nothing is to wait for a far side
 	ended := in(time.After(linksEndWithin), "links", stage(links.Wait))
 	close(a.noMore) // what a link says after this is lost to a gap
 	written := in(deadline, "ingest", ingested) && in(deadline, "commit", committed) && in(deadline, "retention", retained)
+	in(time.After(forwardsEndWithin), "forwarders", forwarded)
 	a.server.End()
 	for _, s := range servers {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
@@ -291,32 +274,40 @@ func (a *Agent) Run(ctx context.Context) error {
 
 // serve starts a server on each listener; a listener that fails ends the run.
 func (a *Agent) serve(fail context.CancelCauseFunc) (servers []*http.Server) {
-	start := func(l net.Listener, h http.Handler, state func(net.Conn, http.ConnState)) {
-		server := api.HTTPServer(h, a.log)
-		server.ConnState = state
+	for _, s := range []struct {
+		l net.Listener
+		h http.Handler
+	}{{a.network, a.server.Network()}, {a.local, a.server.Local()}} {
+		if s.l == nil {
+			continue
+		}
+		server := api.HTTPServer(s.h, a.log)
 		servers = append(servers, server)
 		go func() {
-			if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-				fail(fmt.Errorf("serve %s: %w", l.Addr(), err))
+			if err := server.Serve(s.l); !errors.Is(err, http.ErrServerClosed) {
+				fail(fmt.Errorf("serve %s: %w", s.l.Addr(), err))
 			}
 		}()
 	}
-	if a.network != nil {
-		start(a.network, a.server.Network(), a.network.ConnState)
-	}
-	if a.local != nil {
-		start(a.local, a.server.Local(), nil)
-	}
 	return servers
+}
+
+// directory is what the configuration says of employees and lines.
+func directory(c *config.Config) *journal.Directory {
+	employees := make([]journal.Employee, 0, len(c.Employee))
+	for _, e := range c.Employee {
+		employees = append(employees, journal.Employee(e))
+	}
+	lines := make([]journal.Line, 0, len(c.Line))
+	for _, l := range c.Line {
+		lines = append(lines, journal.Line(l))
+	}
+	return journal.NewDirectory(c.Rules.Country, employees, lines)
 }
 
 func tokens(c *config.Config) []api.Token {
 	out := make([]api.Token, 0, len(c.HTTP.Token))
 	for _, t := range c.HTTP.Token {
-		if hash, ok := t.HashedBytes(); ok {
-			out = append(out, api.HashedToken(t.Name, t.Scope, hash).Limit(t.Department, t.MaskNumbers))
-			continue
-		}
 		out = append(out, api.NewToken(t.Name, t.Scope, t.Token.Reveal()).Limit(t.Department, t.MaskNumbers))
 	}
 	return out

@@ -5,6 +5,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"calljournal/agent/api"
+	"calljournal/agent/call"
 )
 
 // metrics is what /metrics shows. What status knows is read when it is asked
@@ -82,15 +83,31 @@ func (s states) Collect(out chan<- prometheus.Metric) {
 	put(desc("journal_used_bytes", "What of it is in use: what retention by size is about."), gauge, float64(j.UsedBytes))
 	put(desc("journal_disk_free_bytes", "Free space on its disk."), gauge, float64(j.DiskFree))
 	put(desc("retention_dropped_total", "Entries of the feed that need not be kept any more."), counter, float64(s.a.retention.count()))
+	for _, f := range s.a.forwards.Status() {
+		stuck := 0.0
+		if f.State == api.ForwarderStuck {
+			stuck = 1
+		}
+		age := 0.0
+		if f.Waiting != 0 {
+			age = max(0, call.MomentOf(s.a.now()).Sub(f.Waiting).Seconds())
+		}
+		put(desc("forward_lag", "Entries that a forwarder has not sent.", "forward"), gauge, float64(f.Lag), f.Name)
+		put(desc("forward_lag_seconds", "Age of the oldest entry that waits to be sent.", "forward"), gauge, age, f.Name)
+		put(desc("forward_stuck", "1 while a forwarder cannot deliver.", "forward"), gauge, stuck, f.Name)
+		put(desc("forward_dead", "Entries that the far side refused, set aside.", "forward"), gauge, float64(f.Dead), f.Name)
+		put(desc("forward_missed", "Entries that retention dropped before they were sent.", "forward"), gauge, float64(f.Missed), f.Name)
+		put(desc("forward_sent_total", "Entries that the far side took.", "forward"), counter, float64(f.Sent), f.Name)
+		put(desc("forward_failed_total", "Tries that failed.", "forward"), counter, float64(f.Failed), f.Name)
+		put(desc("forward_live_sent_total", "Live events told.", "forward"), counter, float64(f.LiveSent), f.Name)
+		put(desc("forward_live_lost_total", "Live events that could not be told.", "forward"), counter, float64(f.LiveLost), f.Name)
+	}
 	consumers, err := s.a.store.Consumers()
 	if err != nil {
 		return
 	}
-	for _, k := range consumers {
-		c := s.a.consumer(k)
-		put(desc("consumer_lag", "Entries that a consumer has not stored.", "consumer"), gauge, float64(c.Lag), c.Name)
-		put(desc("consumer_lag_seconds", "Age of the oldest entry that a consumer has not stored.", "consumer"), gauge, float64(c.LagMs)/1000, c.Name)
-		put(desc("consumer_position", "Number of the newest entry that a consumer has stored, as it says.", "consumer"), gauge, float64(c.Seq), c.Name)
-		put(desc("consumer_missed", "Entries that a consumer had not stored and that are no longer kept.", "consumer"), gauge, float64(c.Missed), c.Name)
+	for _, c := range consumers {
+		put(desc("consumer_lag", "Entries that a consumer has not stored.", "consumer"), gauge, float64(j.Head-min(c.Seq, j.Head)), c.Name)
+		put(desc("consumer_missed", "Entries that a consumer had not stored and that are no longer kept.", "consumer"), gauge, float64(c.Missed(j.Oldest)), c.Name)
 	}
 }

@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -105,7 +106,11 @@ func (a *Agent) retentionStatus(st *api.Status) {
 		if c.WaitForConsumersDays > 0 {
 			limit = fmt.Sprintf("until it is %d days old", c.WaitForConsumersDays)
 		}
-		st.Warnings = append(st.Warnings, fmt.Sprintf("retention: consumer %s has not stored the oldest entry, which need not be kept: it is kept %s. If the consumer is gone for good: calljournal consumer forget %[1]s", r.heldBy, limit))
+		if name, ok := strings.CutPrefix(r.heldBy, "forward/"); ok {
+			st.Warnings = append(st.Warnings, fmt.Sprintf("retention: forward %s has not sent the oldest entry, or set it aside, so that it is kept %s: see calljournal forward dead %[1]s", name, limit))
+		} else {
+			st.Warnings = append(st.Warnings, fmt.Sprintf("retention: consumer %s has not stored the oldest entry, which need not be kept: it is kept %s. If the consumer is gone for good: calljournal consumer forget %[1]s", r.heldBy, limit))
+		}
 	}
 	if r.err != "" {
 		st.Problems = append(st.Problems, "retention: nothing can be dropped: "+r.err)

@@ -18,7 +18,7 @@ import (
 func parse(t *testing.T, text string) *config.Config {
 	t.Helper()
 	credentials := t.TempDir()
-	for i, m := range regexp.MustCompile(`(?m)^\w+_file = "(.+)"$`).FindAllStringSubmatch(text, -1) {
+	for i, m := range regexp.MustCompile(`(?m)^(?:\w+_file|credentials) = "(.+)"$`).FindAllStringSubmatch(text, -1) {
 		if err := os.WriteFile(filepath.Join(credentials, filepath.Base(m[1])), fmt.Appendf(nil, "a secret of its own, number %d", i), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -42,7 +42,7 @@ var commented = regexp.MustCompile(`(?m)^# (\[\[?[a-z.]+\]\]?|[a-z_]+ = .*)$`)
 func TestExample_Parses(t *testing.T) {
 	parse(t, packaging.Example)
 	all := parse(t, commented.ReplaceAllString(packaging.Example, "$1"))
-	if len(all.Employee) != 1 || len(all.Line) != 1 || len(all.Tariff) != 1 || len(all.Forward) != 1 || len(all.HTTP.Token) != 3 {
+	if len(all.Employee) != 1 || len(all.Line) != 1 || len(all.Tariff) != 1 || len(all.Forward) != 4 || len(all.HTTP.Token) != 2 {
 		t.Errorf("not every table is shown: %s", all.Redacted())
 	}
 }

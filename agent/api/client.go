@@ -1,6 +1,7 @@
 package api
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -76,6 +77,24 @@ func (c *Client) ForgetConsumer(ctx context.Context, name string) error {
 	return answer.Close()
 }
 
+// DeadLetters asks what a forwarder set aside.
+func (c *Client) DeadLetters(ctx context.Context, forwarder string) (page DeadPage, err error) {
+	return page, c.get(ctx, "/v1/forwarders/"+url.PathEscape(forwarder)+"/dead", nil, &page)
+}
+
+// ChangeDeadLetters has dead letters sent again ("resend") or given up ("drop"),
+// those with the given numbers, or all.
+func (c *Client) ChangeDeadLetters(ctx context.Context, forwarder, what string, seqs []uint64) (changed DeadChanged, err error) {
+	ctx, cancel := context.WithTimeout(ctx, askTime)
+	defer cancel()
+	answer, err := c.send(ctx, http.MethodPost, "/v1/forwarders/"+url.PathEscape(forwarder)+"/"+what, nil, map[string]any{"seqs": seqs})
+	if err != nil {
+		return changed, err
+	}
+	defer answer.Close()
+	return changed, decodeAnswer(answer, &changed)
+}
+
 // Backup copies the journal as it is now to w. An error means that what w got is
 // no journal.
 func (c *Client) Backup(ctx context.Context, w io.Writer) (int64, error) {
@@ -112,6 +131,10 @@ func (c *Client) getSlow(ctx context.Context, path string, query url.Values, int
 		return err
 	}
 	defer answer.Close()
+	return decodeAnswer(answer, into)
+}
+
+func decodeAnswer(answer io.Reader, into any) error {
 	if err := json.NewDecoder(io.LimitReader(answer, maxAnswer)).Decode(into); err != nil {
 		return fmt.Errorf("read the daemon's answer: %w", err)
 	}
@@ -120,9 +143,25 @@ func (c *Client) getSlow(ctx context.Context, path string, query url.Values, int
 
 // open asks and gives the body of a good answer.
 func (c *Client) open(ctx context.Context, method, path string, query url.Values) (io.ReadCloser, error) {
-	req, err := http.NewRequestWithContext(ctx, method, "http://calljournal"+path, nil)
+	return c.send(ctx, method, path, query, nil)
+}
+
+// send is open with a document to go along, unless that is nil.
+func (c *Client) send(ctx context.Context, method, path string, query url.Values, document any) (io.ReadCloser, error) {
+	var body io.Reader
+	if document != nil {
+		b, err := json.Marshal(document)
+		if err != nil {
+			return nil, fmt.Errorf("ask the daemon: %w", err)
+		}
+		body = bytes.NewReader(b)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, "http://calljournal"+path, body)
 	if err != nil {
 		return nil, fmt.Errorf("ask the daemon: %w", err)
+	}
+	if document != nil {
+		req.Header.Set("Content-Type", "application/json")
 	}
 	req.URL.RawQuery = query.Encode()
 	resp, err := c.http.Do(req)

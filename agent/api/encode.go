@@ -24,7 +24,7 @@ func appendPage(b []byte, journal, agent string, p *storage.Page) []byte {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = appendEntry(b, &p.Entries[i])
+		b = AppendEntry(b, &p.Entries[i])
 	}
 	b = strconv.AppendUint(append(b, `],"next":`...), p.Next, 10)
 	b = strconv.AppendUint(append(b, `,"head":`...), p.Head, 10)
@@ -32,8 +32,8 @@ func appendPage(b []byte, journal, agent string, p *storage.Page) []byte {
 	return append(b, "}\n"...)
 }
 
-// appendEntry writes a feedEntry.
-func appendEntry(b []byte, e *storage.Entry) []byte {
+// AppendEntry writes an entry as GET /v1/sync has it.
+func AppendEntry(b []byte, e *storage.Entry) []byte {
 	b = strconv.AppendUint(append(b, `{"seq":`...), e.Seq, 10)
 	b = moment(append(b, `,"at":`...), e.At)
 	b = text(append(b, `,"op":`...), e.Op)

@@ -15,7 +15,6 @@ import (
 
 	"calljournal/agent/access"
 	"calljournal/agent/call"
-	"calljournal/agent/transport"
 	"calljournal/storage"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -50,6 +49,7 @@ type Options struct {
 	// Healthy says why the daemon should be started again, Ready why it cannot
 	// serve just now; nil is well.
 	Healthy, Ready func() error
+	DeadLetters    DeadLetters
 	Metrics        prometheus.Gatherer
 	Logger         *slog.Logger
 	Now            func() time.Time
@@ -68,7 +68,7 @@ type Server struct {
 	o       Options
 	mux     *http.ServeMux
 	tokens  atomic.Pointer[[]Token]
-	guesses *transport.Guesses
+	guesses *guesses
 	polls   chan struct{} // one slot for each request that waits
 	ending  context.Context
 	end     context.CancelFunc
@@ -76,7 +76,7 @@ type Server struct {
 
 // New makes a Server that lets nobody in: SetTokens must follow.
 func New(o Options) *Server {
-	s := &Server{o: o, mux: http.NewServeMux(), guesses: transport.NewGuesses(o.Now), polls: make(chan struct{}, maxPolls)}
+	s := &Server{o: o, mux: http.NewServeMux(), guesses: newGuesses(o.Now), polls: make(chan struct{}, maxPolls)}
 	s.ending, s.end = context.WithCancel(context.Background())
 	s.SetTokens(nil)
 	s.routes()
@@ -114,6 +114,7 @@ func (s *Server) routes() {
 	s.feedRoutes(api)
 	s.callRoutes(api)
 	s.stateRoutes(api)
+	s.forwardRoutes(api)
 	s.journalRoutes()
 
 	yaml := openAPI(api)
@@ -208,7 +209,7 @@ func (s *Server) Network() http.Handler {
 			problem(w, http.StatusUnauthorized, "this needs the header Authorization: Bearer TOKEN")
 			return
 		}
-		if !s.guesses.Wrong(w, r) {
+		if !s.guesses.wrong(r) {
 			w.Header().Set("Retry-After", "5")
 			problem(w, http.StatusTooManyRequests, "too many wrong tokens")
 			return

@@ -31,7 +31,6 @@ type Status struct {
 	OpenCalls  int         `json:"open_calls"`
 	LastCall   *LastCall   `json:"last_call"`
 	Journal    Journal     `json:"journal"`
-	Review     Review      `json:"review"`
 	Retention  Retention   `json:"retention"`
 	Consumers  []Consumer  `json:"consumers"`
 	Forwarders []Forwarder `json:"forwarders"`
@@ -83,26 +82,6 @@ type Journal struct {
 	Salvaged   string      `json:"salvaged"` // if the journal was made out of a damaged one: how
 }
 
-// Review is how far the daemon is with settling every call by the settings in
-// force: [rules], employees, lines, tariffs, spammers. It begins anew when they
-// change.
-type Review struct {
-	Settings uint32      `json:"settings"` // their number, which grows with each change
-	Since    call.Moment `json:"since"`    // when they came into force
-	Done     uint64      `json:"done"`     // calls
-	Total    uint64      `json:"total"`
-	Changed  uint64      `json:"changed"` // of them, those that got a new revision
-	BeganAt  call.Moment `json:"began_at"`
-	EndedAt  call.Moment `json:"ended_at"` // null while it goes on
-}
-
-// SpamNumber is a number that people named as a spammer's.
-type SpamNumber struct {
-	Number string      `json:"number"` // as it was written
-	At     call.Moment `json:"at"`
-	By     string      `json:"by"` // who: the token's name
-}
-
 // Stuck says since when, and why, nothing can be written.
 type Stuck struct {
 	Since   call.Moment `json:"since"`
@@ -117,8 +96,6 @@ type Consumer struct {
 	Seq  uint64      `json:"seq"` // what it says it has safely stored
 	At   call.Moment `json:"at"`  // when it said so
 	Lag  uint64      `json:"lag"` // entries it has not
-	// LagMs is how old the oldest of them is.
-	LagMs int64 `json:"lag_ms"`
 	// Missed are entries that it had not stored and that are no longer kept: the
 	// retention did not wait any longer.
 	Missed uint64 `json:"missed"`
@@ -136,13 +113,28 @@ type Retention struct {
 }
 
 // States of a forwarder.
-const ForwarderNotBuilt = "not_built"
+const (
+	ForwarderWell     = "well"
+	ForwarderRetrying = "retrying" // the last try failed
+	ForwarderStuck    = "stuck"    // it has been failing for a while: somebody should look
+)
 
 // Forwarder sends calls on.
 type Forwarder struct {
-	Name  string `json:"name"`
-	Kind  string `json:"kind"`
-	State string `json:"state"`
-	Lag   uint64 `json:"lag"`
-	Error string `json:"error"`
+	Name         string      `json:"name"`
+	Kind         string      `json:"kind"`
+	Address      string      `json:"address"` // without what may be secret in it
+	State        string      `json:"state" enum:"well,retrying,stuck"`
+	Seq          uint64      `json:"seq"`           // everything up to here was taken, set aside, or not wanted
+	Lag          uint64      `json:"lag"`           // entries after it
+	WaitingSince call.Moment `json:"waiting_since"` // when the oldest of them was committed; null: none waits
+	Since        call.Moment `json:"since"`         // not well since; null while it is
+	Error        string      `json:"error"`         // why
+	NextTry      call.Moment `json:"next_try"`
+	Dead         int         `json:"dead"`   // entries that the far side refused, set aside
+	Missed       uint64      `json:"missed"` // entries that retention dropped before they were sent
+	Sent         uint64      `json:"sent"`   // entries, in this run
+	Failed       uint64      `json:"failed"` // tries, in this run
+	LiveSent     uint64      `json:"live_sent"`
+	LiveLost     uint64      `json:"live_lost"` // live events that could not be told
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/pelletier/go-toml/v2"
@@ -131,7 +132,12 @@ func typeText(e *toml.DecodeError) string {
 
 // Redacted is the configuration in effect, as TOML, with every secret hidden.
 func (c *Config) Redacted() string {
-	b, err := toml.Marshal(c)
+	shown := *c
+	shown.Forward = slices.Clone(c.Forward)
+	for i := range shown.Forward {
+		shown.Forward[i].URL = shown.Forward[i].address()
+	}
+	b, err := toml.Marshal(shown)
 	if err != nil {
 		return "configuration cannot be shown: " + err.Error()
 	}

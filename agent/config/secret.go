@@ -54,16 +54,8 @@ const maxSecret = 4096
 // credential of the same base name goes first: under a unit with LoadCredential
 // the file itself may be readable by root only.
 func readSecret(env Env, configDir, name string) (s Secret, path, warning string, err error) {
-	path = name
-	if !filepath.IsAbs(path) {
-		path = filepath.Join(configDir, path)
-	}
-	credential := false
-	if dir := env.Getenv("CREDENTIALS_DIRECTORY"); dir != "" {
-		if p := filepath.Join(dir, filepath.Base(name)); isFile(p) {
-			path, credential = p, true
-		}
-	}
+	path = credential(env, configDir, name)
+	given := path != beside(configDir, name)
 	f, err := os.Open(path)
 	if err != nil {
 		return s, path, "", err
@@ -78,10 +70,28 @@ func readSecret(env Env, configDir, name string) (s Secret, path, warning string
 	}
 	// Editors end the last line; nobody means that line end to be part of it.
 	s.text = strings.TrimRight(string(b), "\r\n")
-	if st, err := f.Stat(); err == nil && !credential && runtime.GOOS != "windows" && st.Mode().Perm()&0o007 != 0 {
+	if st, err := f.Stat(); err == nil && !given && runtime.GOOS != "windows" && st.Mode().Perm()&0o007 != 0 {
 		warning = fmt.Sprintf("%s can be read by everybody: chmod o-rwx it", path)
 	}
 	return s, path, warning, nil
+}
+
+// credential is where a file that holds a secret can be read.
+func credential(env Env, configDir, name string) string {
+	if dir := env.Getenv("CREDENTIALS_DIRECTORY"); dir != "" {
+		if p := filepath.Join(dir, filepath.Base(name)); isFile(p) {
+			return p
+		}
+	}
+	return beside(configDir, name)
+}
+
+// beside is a path that may be named relative to the configuration.
+func beside(configDir, name string) string {
+	if filepath.IsAbs(name) {
+		return name
+	}
+	return filepath.Join(configDir, name)
 }
 
 func isFile(path string) bool {

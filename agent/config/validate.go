@@ -3,7 +3,6 @@ package config
 import (
 	"fmt"
 	"net"
-	"net/url"
 	"os"
 	"path"
 	"path/filepath"
@@ -92,6 +91,10 @@ func (v *validator) texts(t reflect.Value, at string) {
 			switch val.Kind() {
 			case reflect.Struct:
 				v.texts(val, here)
+			case reflect.Map:
+				for _, k := range val.MapKeys() {
+					v.text(here, k.String())
+				}
 			case reflect.Slice:
 				// go-toml takes [pbx] for the only element of a list.
 				if v.places[here].kind == unstable.Table {
@@ -329,11 +332,7 @@ func (v *validator) http() {
 		v.unique(names, at+"name", t.Name)
 		v.oneOf(at+"scope", t.Scope, ScopeSync, ScopeJournal, ScopeAdmin)
 		v.limits(at, t)
-		if t.TokenHash == "" {
-			v.secret(at+"token", &t.Token, t.TokenFile, true)
-		} else {
-			v.tokenHash(at, t)
-		}
+		v.secret(at+"token", &t.Token, t.TokenFile, true)
 		if t.Token.IsZero() {
 			continue
 		}
@@ -359,43 +358,10 @@ func (v *validator) limits(at string, t *Token) {
 	}
 }
 
-// tokenHash checks the hash of a token, which stands in place of the token.
-func (v *validator) tokenHash(at string, t *Token) {
-	if _, inline := v.places[at+"token"]; inline || t.TokenFile != "" {
-		v.wrong(at+"token_hash", "stands in place of token and token_file: keep one")
-	}
-	if _, ok := t.HashedBytes(); !ok {
-		v.wrong(at+"token_hash", `%q: want "sha256:" and 64 hexadecimal digits, as calljournal token prints it`, t.TokenHash)
-	}
-}
-
 func loopback(host string) bool {
 	ip := net.ParseIP(host)
 	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
-
-func (v *validator) forwards() {
-	names := map[string]string{}
-	for i := range v.c.Forward {
-		f, at := &v.c.Forward[i], fmt.Sprintf("forward[%d].", i)
-		v.name(at+"name", f.Name)
-		v.unique(names, at+"name", f.Name)
-		known := v.oneOf(at+"kind", f.Kind, "webhook", "nats", "file")
-		if f.URL == "" {
-			v.wrong(at+"url", "is missing")
-		} else if u, err := url.Parse(f.URL); err != nil || u.Scheme == "" {
-			v.wrong(at+"url", "is no address: want something as https://crm.example/hooks/calls")
-		} else if u.User != nil {
-			v.wrong(at+"url", "holds a user name: addresses are logged, so put it into secret_file")
-		} else if want := map[string][]string{"webhook": {"https", "http"}, "nats": {"nats", "tls"}, "file": {"file"}}[f.Kind]; known && !slices.Contains(want, u.Scheme) {
-			v.wrong(at+"url", "%s:// does not go with kind %q: want %s://", u.Scheme, f.Kind, strings.Join(want, ":// or "))
-		}
-		v.secret(at+"secret", &f.Secret, f.SecretFile, false)
-	}
-}
-
-// maxLostWindow bounds how much of a number's history one call can change.
-const maxLostWindow = 31 * 24 * time.Hour
 
 func (v *validator) rules() {
 	r := v.c.Rules
@@ -404,15 +370,6 @@ func (v *validator) rules() {
 	}
 	if r.UniqueDepthDays < 0 || r.UniqueDepthDays > 36500 {
 		v.wrong("rules.unique_depth_days", "%d: want days from 1 to 36500, or 0 for the whole journal", r.UniqueDepthDays)
-	}
-	if r.SpamShortCalls < 0 || r.SpamShortCalls == 1 || r.SpamShortCalls > 1000 {
-		v.wrong("rules.spam_short_calls", "%d: want calls in an hour from 2 to 1000, or 0 for never", r.SpamShortCalls)
-	}
-	if r.ServiceLevel.Duration == 0 && r.ServiceLevel.bad == "" {
-		v.wrong("rules.service_level", "cannot be zero")
-	}
-	if r.LostWindow.Duration > maxLostWindow {
-		v.wrong("rules.lost_window", "%s: want at most %s", r.LostWindow, maxLostWindow)
 	}
 }
 

@@ -37,6 +37,7 @@ type verbs struct {
 	Service  serviceVerb  `cmd:"" help:"Install or control the system service."`
 	Token    tokenVerb    `cmd:"" help:"Make a token for the HTTP interface."`
 	Consumer consumerVerb `cmd:"" help:"Consumers of the feed."`
+	Forward  forwardVerb  `cmd:"" help:"See to the forwarders and to what a far side refused."`
 	Backup   backupVerb   `cmd:"" help:"Copy the journal, also while the daemon runs."`
 	Check    checkVerb    `cmd:"" help:"Read the whole journal and say what is damaged."`
 	Compact  compactVerb  `cmd:"" help:"Give free space in the journal's file back to the disk. The daemon must be stopped."`

@@ -103,14 +103,11 @@ func printStatus(w io.Writer, st api.Status) error {
 		fmt.Fprintf(&b, "kept %s; %d entries dropped since the start\n", strings.Join(limits, " and "), r.Dropped)
 	}
 	for _, c := range st.Consumers {
-		since := ""
-		if c.Lag > 0 {
-			since = fmt.Sprintf(" for %s", (time.Duration(c.LagMs) * time.Millisecond).Round(time.Second))
-		}
-		fmt.Fprintf(&b, "consumer %s: has %d, %d behind%s, told %s\n", plain(c.Name), c.Seq, c.Lag, since, ago(st.At, c.At))
+		fmt.Fprintf(&b, "consumer %s: has %d, %d behind, told %s\n", plain(c.Name), c.Seq, c.Lag, ago(st.At, c.At))
 	}
 	for _, f := range st.Forwarders {
-		fmt.Fprintf(&b, "forward %s (%s): %s, %d behind\n", plain(f.Name), f.Kind, f.State, f.Lag)
+		fmt.Fprintf(&b, "forward %s (%s): %s, sent up to %d, %d behind, oldest waiting for %s, %d dead\n",
+			plain(f.Name), f.Kind, f.State, f.Seq, f.Lag, waiting(st, f), f.Dead)
 	}
 	for _, g := range st.Gaps {
 		healed := ""
