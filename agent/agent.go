@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -18,6 +19,7 @@ import (
 	"calljournal/agent/config"
 	"calljournal/agent/forward"
 	"calljournal/agent/journal"
+	"calljournal/agent/transport"
 	"calljournal/connectors"
 	"calljournal/storage"
 )
@@ -47,6 +49,10 @@ type Store interface {
 	Commit(*storage.Batch) error
 	Facts(pbx string) ([]call.Event, error)
 	State(name string) ([]byte, error)
+	States(prefix string) (map[string][]byte, error)
+	Past(func(journal.Past) error) error
+	CallsAfter(storage.Position, int) ([]*call.Record, storage.Position, error)
+	Recount(storage.Counting) (storage.Recounted, error)
 	Gaps(limit int) ([]call.Gap, error)
 	Consumers() ([]storage.Consumer, error)
 	Retain(storage.Retention) (storage.Retained, error)
@@ -60,20 +66,24 @@ type Agent struct {
 	log       *slog.Logger
 	now       func() time.Time
 	store     Store
+	books     *books
 	links     []*link
 	directory atomic.Pointer[journal.Directory]
 	config    atomic.Pointer[config.Config]
 	metrics   *metrics
 	server    *api.Server
-	network   net.Listener // nil: http.listen is ""
-	local     net.Listener // nil: agent.socket is ""
+	network   *transport.Listener // nil: http.listen is ""
+	local     net.Listener        // nil: agent.socket is ""
 	startedAt call.Moment
 
 	events chan fact     // links → ingest
 	noMore chan struct{} // closed when no link may put anything into events any more
 	groups chan group    // ingest → commit; closed when ingest has ended
+	orders chan order    // anybody → commit
 	asks   chan func()
 	idle   chan struct{} // closed when ingest has ended: nobody answers asks any more
+
+	written chan struct{} // closed when commit has ended: nobody takes orders any more
 
 	ending    chan struct{} // closed when Run begins to end: the last commits are not waited for
 	heartbeat atomic.Int64
@@ -109,7 +119,7 @@ func New(o Options) (_ *Agent, err error) {
 	a := &Agent{
 		o: o, log: o.Logger, now: o.Now,
 		events: make(chan fact, eventsWaiting), groups: make(chan group), asks: make(chan func()), idle: make(chan struct{}),
-		noMore: make(chan struct{}), ending: make(chan struct{}),
+		noMore: make(chan struct{}), ending: make(chan struct{}), orders: make(chan order), written: make(chan struct{}),
 	}
 	a.startedAt = call.MomentOf(a.now())
 	a.heartbeat.Store(a.now().UnixNano())
@@ -120,12 +130,21 @@ func New(o Options) (_ *Agent, err error) {
 	}()
 	c := o.Config
 	a.config.Store(c)
-	a.directory.Store(directory(c))
+	settings, err := settingsOf(c)
+	if err != nil {
+		return nil, err
+	}
+	a.directory.Store(settings.directory)
 	if err := os.MkdirAll(c.Agent.DataDir, 0o700); err != nil {
 		return nil, fmt.Errorf("make the folder of the journal: %w", err)
 	}
-	a.store, err = o.Store(filepath.Join(c.Agent.DataDir, "journal.db"), storage.Options{Agent: c.Agent.Name, Logger: o.Logger, Now: o.Now})
+	a.store, err = o.Store(filepath.Join(c.Agent.DataDir, "journal.db"), storage.Options{
+		Agent: c.Agent.Name, Logger: o.Logger, Now: o.Now, Counting: settings.counting,
+	})
 	if err != nil {
+		return nil, err
+	}
+	if a.books, err = openBooks(a.store, settings, o.Logger, o.Now); err != nil {
 		return nil, err
 	}
 	for _, p := range c.PBX {
@@ -142,6 +161,7 @@ func New(o Options) (_ *Agent, err error) {
 	}
 	a.forwards = a.newForwarders()
 	a.metrics = newMetrics(a)
+	a.books.broken = a.metrics.panics.Inc
 	a.server = api.New(api.Options{
 		Agent: c.Agent.Name, Version: o.Version, Store: a.store, Status: a.Status, Live: a.Live,
 		Healthy: a.healthy, Ready: a.ready, DeadLetters: deadLetters{a.forwards}, Metrics: a.metrics.registry, Logger: o.Logger, Now: o.Now,
@@ -157,7 +177,7 @@ func (a *Agent) listen(c *config.Config) (err error) {
 		}
 	}
 	if c.HTTP.Listen != "" {
-		if a.network, err = listenNetwork(c.HTTP); err != nil {
+		if a.network, err = listenNetwork(c.HTTP, a.log); err != nil {
 			return err
 		}
 	}
@@ -184,12 +204,16 @@ func (a *Agent) Addr() net.Addr {
 // close gives back what New took.
 func (a *Agent) close() error {
 	var errs []error
-	for _, l := range []net.Listener{a.network, a.local} {
-		if l != nil {
-			if err := l.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
-				errs = append(errs, err)
-			}
+	shut := func(l io.Closer) {
+		if err := l.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+			errs = append(errs, err)
 		}
+	}
+	if a.network != nil {
+		shut(a.network)
+	}
+	if a.local != nil {
+		shut(a.local)
 	}
 	if a.store != nil {
 		errs = append(errs, a.store.Close())
@@ -274,40 +298,32 @@ func (a *Agent) Run(ctx context.Context) error {
 
 // serve starts a server on each listener; a listener that fails ends the run.
 func (a *Agent) serve(fail context.CancelCauseFunc) (servers []*http.Server) {
-	for _, s := range []struct {
-		l net.Listener
-		h http.Handler
-	}{{a.network, a.server.Network()}, {a.local, a.server.Local()}} {
-		if s.l == nil {
-			continue
-		}
-		server := api.HTTPServer(s.h, a.log)
+	start := func(l net.Listener, h http.Handler, state func(net.Conn, http.ConnState)) {
+		server := api.HTTPServer(h, a.log)
+		server.ConnState = state
 		servers = append(servers, server)
 		go func() {
-			if err := server.Serve(s.l); !errors.Is(err, http.ErrServerClosed) {
-				fail(fmt.Errorf("serve %s: %w", s.l.Addr(), err))
+			if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+				fail(fmt.Errorf("serve %s: %w", l.Addr(), err))
 			}
 		}()
 	}
+	if a.network != nil {
+		start(a.network, a.server.Network(), a.network.ConnState)
+	}
+	if a.local != nil {
+		start(a.local, a.server.Local(), nil)
+	}
 	return servers
-}
-
-// directory is what the configuration says of employees and lines.
-func directory(c *config.Config) *journal.Directory {
-	employees := make([]journal.Employee, 0, len(c.Employee))
-	for _, e := range c.Employee {
-		employees = append(employees, journal.Employee(e))
-	}
-	lines := make([]journal.Line, 0, len(c.Line))
-	for _, l := range c.Line {
-		lines = append(lines, journal.Line(l))
-	}
-	return journal.NewDirectory(c.Rules.Country, employees, lines)
 }
 
 func tokens(c *config.Config) []api.Token {
 	out := make([]api.Token, 0, len(c.HTTP.Token))
 	for _, t := range c.HTTP.Token {
+		if hash, ok := t.HashedBytes(); ok {
+			out = append(out, api.HashedToken(t.Name, t.Scope, hash).Limit(t.Department, t.MaskNumbers))
+			continue
+		}
 		out = append(out, api.NewToken(t.Name, t.Scope, t.Token.Reveal()).Limit(t.Department, t.MaskNumbers))
 	}
 	return out

@@ -676,6 +676,39 @@ func TestAgent_Reload(t *testing.T) {
 	})
 }
 
+// Status says how far behind whoever reads the feed is, in entries and in time.
+func TestAgent_Consumers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := start(t, testConfig(t, t.TempDir(), "main"), map[string]*fakePBX{"main": {session: speak(append(inbound(1), inbound(2)...))}}, nil)
+		time.Sleep(time.Minute)
+		head := d.store.Head()
+		if head < 2 {
+			t.Fatalf("%d entries", head)
+		}
+		for name, seq := range map[string]uint64{"abreast": head, "behind": head - 1, "new": 0} {
+			if err := d.store.SetConsumer(storage.Consumer{Name: name, Journal: d.store.Journal(), Seq: seq}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		newest := d.feed(t)[head-1].At
+		st, err := d.Status(t.Context())
+		if err != nil || len(st.Consumers) != 3 {
+			t.Fatalf("%+v, %v", st.Consumers, err)
+		}
+		abreast, behind, fresh := st.Consumers[0], st.Consumers[1], st.Consumers[2]
+		if abreast.Lag != 0 || abreast.LagMs != 0 || abreast.Seq != head {
+			t.Errorf("%+v", abreast)
+		}
+		if want := st.At.Sub(newest).Milliseconds(); behind.Lag != 1 || behind.LagMs != want || want < 40_000 {
+			t.Errorf("%+v, want a lag of %d ms", behind, want)
+		}
+		if fresh.Lag != head || fresh.LagMs < behind.LagMs {
+			t.Errorf("%+v", fresh)
+		}
+		d.end(t)
+	})
+}
+
 func TestAgent_SaysWhatIsNotBuilt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := testConfig(t, t.TempDir(), "main")

@@ -40,29 +40,104 @@ const (
 	commitRetryMost  = 5 * time.Second // room that came back is used within this
 )
 
-// commit is the only goroutine that writes the journal. When no later try can
-// succeed it calls fail, and takes groups to the end all the same, because
-// ingest must be able to end. It gives the reason why something was not written.
+// order is something else than a group that the commit goroutine is to do. It
+// tries once.
+type order struct {
+	what string
+	do   func() error
+	done chan error
+}
+
+// commit is the only goroutine that writes calls to the journal. When no later
+// try can succeed it calls fail, and takes groups to the end all the same,
+// because ingest must be able to end. It gives the reason why something was not
+// written.
+//
+// Between groups it does what it is asked to, lets time pass for missed calls,
+// and settles the journal anew, a slice at a time, with a breath after each as
+// long as the slice took.
 func (a *Agent) commit(fail context.CancelCauseFunc) (lost error) {
-	for g := range a.groups {
+	defer close(a.written)
+	clock := time.NewTicker(time.Second)
+	defer clock.Stop()
+	slice := time.NewTimer(0)
+	defer slice.Stop()
+	try := func(what string, do func() error) error {
 		if lost != nil {
-			continue
+			return lost
 		}
-		if lost = a.commitGroup(g); lost != nil {
-			a.log.Error("changes were not committed; the next run begins with a gap", "changes", g.changes, "err", lost)
+		err := do()
+		if err != nil && hopeless(err) {
+			lost = fmt.Errorf("%s: the journal cannot be written any more: %w", what, err)
 			fail(lost)
 		}
+		return err
 	}
-	return lost
+	for {
+		select {
+		case g, ok := <-a.groups:
+			if !ok {
+				return lost
+			}
+			if lost != nil {
+				continue
+			}
+			if lost = a.commitGroup(g); lost != nil {
+				a.log.Error("changes were not committed; the next run begins with a gap", "changes", g.changes, "err", lost)
+				fail(lost)
+			}
+		case o := <-a.orders:
+			o.done <- try(o.what, o.do)
+		case <-clock.C:
+			if err := try("mark lost calls", a.books.tick); err != nil {
+				a.books.trouble(err)
+			}
+		case <-a.books.wake:
+			if s := a.books.next.Swap(nil); s != nil {
+				a.books.take(s)
+				slice.Reset(0)
+			}
+		case <-slice.C:
+			if a.books.busy() && !a.isEnding() {
+				begin := a.now()
+				err := try("settle calls anew", a.books.slice)
+				breath := max(sliceBreath, a.now().Sub(begin))
+				if err != nil {
+					a.books.trouble(err)
+					breath = commitRetryMost
+				}
+				slice.Reset(breath)
+			}
+		}
+	}
+}
+
+// sliceBreath is how long the disk is left to others, at least, after a slice.
+const sliceBreath = 5 * time.Millisecond
+
+// inCommit runs do in the commit goroutine and waits for it.
+func (a *Agent) inCommit(ctx context.Context, what string, do func() error) error {
+	o := order{what, do, make(chan error, 1)}
+	select {
+	case a.orders <- o:
+		return <-o.done
+	case <-a.written:
+		return fmt.Errorf("%s: the daemon is ending", what)
+	case <-ctx.Done():
+		return fmt.Errorf("%s: the journal is busy: %w", what, ctx.Err())
+	}
 }
 
 // commitGroup tries until it succeeds. The group stays as it is between tries:
 // the store recognises one whose outcome the disk did not confirm.
 func (a *Agent) commitGroup(g group) error {
+	if err := a.books.settle(g.batch); err != nil {
+		return fmt.Errorf("the journal cannot be read: %w", err)
+	}
 	retry := newBackOff(commitRetryFirst, commitRetryMost, 2)
 	for first := true; ; first = false {
 		begin := a.now()
-		err := a.store.Commit(g.batch)
+		err := a.books.put(g.batch)
 		if err == nil {
 			a.committed(g, begin)
 			return nil

@@ -8,7 +8,7 @@
 //
 //	connector ─┐ supervise: back-off,                       ingest                commit
 //	connector ─┼──▶ events (bounded) ──▶ Tracker per PBX ──▶ group ──▶ (one) ──▶ storage.DB
-//	connector ─┘    session numbers      Directory.Enrich    of changes             │ wakes
+//	connector ─┘    session numbers                          of changes   books     │ wakes
 //	                                        ▲                                       ▼
 //	                          Ticked, Live ─┘                     api.Server: feed, calls, status
 //
@@ -16,6 +16,10 @@
 // costs one fsync, a lone one is on disk at once. When the disk is full the group
 // fills, ingest stops, the links' memories fill, and what no longer fits is
 // dropped there and becomes a gap in the feed.
+//
+// The trackers know one call at a time. What one call says about another, its
+// type, who was called back, what it cost, is added by the books in the commit
+// goroutine, so that the trackers never wait for a reading of the journal.
 //
 // The end, in order: links, events, the last group, servers, store.
 package agent

@@ -192,7 +192,6 @@ func (a *Agent) note(g *group, l *link, e *call.Event, c call.Change) {
 	case call.FactsDropped:
 		b.Drop[pbx] = append(b.Drop[pbx], c.Facts...)
 	case call.CallRecorded:
-		a.directory.Load().Enrich(c.Record)
 		b.Entries = append(b.Entries, storage.Entry{Op: storage.OpCall, Call: c.Record})
 		b.Why[c.Record.ID] = storage.Why{Reasons: c.Reasons, Facts: c.Evidence}
 		g.due = true

@@ -1,19 +1,17 @@
 package agent
 
 import (
-	"crypto/tls"
-	"crypto/x509"
-	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
 	"runtime"
-	"sync"
 	"time"
 
 	"calljournal/agent/config"
+	"calljournal/agent/transport"
 )
 
 // listenLocal opens the control socket for its owner and group. A file that a
@@ -45,105 +43,18 @@ func listenLocal(path string) (net.Listener, error) {
 	return l, nil
 }
 
-// connections at a time, over which new ones wait in the system's queue.
-const maxConnections = 1024
+// maxConnections at a time; over that, a new one takes the place of an idle one.
+const maxConnections = 4096
 
-func listenNetwork(h config.HTTP) (net.Listener, error) {
-	var secure *tls.Config
-	if h.TLSCert != "" {
-		c := &certificate{cert: h.TLSCert, key: h.TLSKey}
-		if _, err := c.get(nil); err != nil {
-			return nil, fmt.Errorf("http.tls_cert: %w", err)
-		}
-		secure = &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: c.get}
-		if h.ClientCA != "" {
-			pem, err := os.ReadFile(h.ClientCA)
-			if err != nil {
-				return nil, fmt.Errorf("http.client_ca: %w", err)
-			}
-			secure.ClientCAs, secure.ClientAuth = x509.NewCertPool(), tls.RequireAndVerifyClientCert
-			if !secure.ClientCAs.AppendCertsFromPEM(pem) {
-				return nil, fmt.Errorf("http.client_ca: there is no certificate in %s", h.ClientCA)
-			}
-		}
+// listenNetwork opens http.listen.
+func listenNetwork(h config.HTTP, log *slog.Logger) (*transport.Listener, error) {
+	files := transport.Files{Cert: h.TLSCert, Key: h.TLSKey, CA: h.ClientCA}
+	if err := files.Check(); err != nil {
+		return nil, fmt.Errorf("http.tls_cert, tls_key, client_ca: %w", err)
 	}
-	l, err := net.Listen("tcp", h.Listen)
+	l, err := transport.Listen(h.Listen, files, maxConnections, log)
 	if err != nil {
 		return nil, fmt.Errorf("http.listen: %w (another program has the port? choose one with [http] listen)", err)
 	}
-	l = &limited{Listener: l, slots: make(chan struct{}, maxConnections)}
-	if secure != nil {
-		l = tls.NewListener(l, secure)
-	}
 	return l, nil
-}
-
-// limited accepts no more connections than it has slots.
-type limited struct {
-	net.Listener
-	slots chan struct{}
-}
-
-func (l *limited) Accept() (net.Conn, error) {
-	l.slots <- struct{}{}
-	c, err := l.Listener.Accept()
-	if err != nil {
-		<-l.slots
-		return nil, err
-	}
-	return &slotted{Conn: c, free: sync.OnceFunc(func() { <-l.slots })}, nil
-}
-
-type slotted struct {
-	net.Conn
-	free func()
-}
-
-func (c *slotted) Close() error {
-	defer c.free()
-	return c.Conn.Close()
-}
-
-// certificate reads its files again when they have changed, so that a renewal
-// needs no restart. One that cannot be read leaves the one before in use.
-type certificate struct {
-	cert, key string
-
-	mu      sync.Mutex
-	read    time.Time
-	loaded  *tls.Certificate
-	checked time.Time
-}
-
-func (c *certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.loaded != nil && time.Since(c.checked) < time.Second {
-		return c.loaded, nil
-	}
-	c.checked = time.Now()
-	changed, err := newest(c.cert, c.key)
-	if err == nil && !changed.Equal(c.read) {
-		var pair tls.Certificate
-		if pair, err = tls.LoadX509KeyPair(c.cert, c.key); err == nil {
-			c.loaded, c.read = &pair, changed
-		}
-	}
-	if c.loaded == nil {
-		return nil, errors.Join(errors.New("no certificate"), err)
-	}
-	return c.loaded, nil
-}
-
-func newest(paths ...string) (t time.Time, err error) {
-	for _, p := range paths {
-		st, err := os.Stat(p)
-		if err != nil {
-			return t, err
-		}
-		if st.ModTime().After(t) {
-			t = st.ModTime()
-		}
-	}
-	return t, nil
 }

@@ -106,8 +106,11 @@ func (s states) Collect(out chan<- prometheus.Metric) {
 	if err != nil {
 		return
 	}
-	for _, c := range consumers {
-		put(desc("consumer_lag", "Entries that a consumer has not stored.", "consumer"), gauge, float64(j.Head-min(c.Seq, j.Head)), c.Name)
-		put(desc("consumer_missed", "Entries that a consumer had not stored and that are no longer kept.", "consumer"), gauge, float64(c.Missed(j.Oldest)), c.Name)
+	for _, k := range consumers {
+		c := s.a.consumer(k)
+		put(desc("consumer_lag", "Entries that a consumer has not stored.", "consumer"), gauge, float64(c.Lag), c.Name)
+		put(desc("consumer_lag_seconds", "Age of the oldest entry that a consumer has not stored.", "consumer"), gauge, float64(c.LagMs)/1000, c.Name)
+		put(desc("consumer_position", "Number of the newest entry that a consumer has stored, as it says.", "consumer"), gauge, float64(c.Seq), c.Name)
+		put(desc("consumer_missed", "Entries that a consumer had not stored and that are no longer kept.", "consumer"), gauge, float64(c.Missed), c.Name)
 	}
 }

@@ -25,13 +25,7 @@ func (a *Agent) Reload(c *config.Config) (applied, restart []string) {
 			a.o.Level.Set(Level(c.Log.Level))
 		}
 	}
-	people := changed("[[employee]]", reflect.DeepEqual(c.Employee, old.Employee), &applied)
-	lines := changed("[[line]]", reflect.DeepEqual(c.Line, old.Line), &applied)
-	country := changed("rules.country", c.Rules.Country == old.Rules.Country, &applied)
-	if people || lines || country {
-		next.Employee, next.Line, next.Rules.Country = c.Employee, c.Line, c.Rules.Country
-		a.directory.Store(directory(&next))
-	}
+	a.reloadSettings(c, &next, &applied)
 	if changed("[retention]", c.Retention == old.Retention, &applied) {
 		next.Retention = c.Retention
 	}
@@ -51,13 +45,39 @@ func (a *Agent) Reload(c *config.Config) (applied, restart []string) {
 	changed("[agent]", mine.Agent == theirs.Agent, &restart)
 	changed("[[pbx]]", samePBX(mine.PBX, theirs.PBX), &restart)
 	changed("[http]", reflect.DeepEqual(mine.HTTP, theirs.HTTP), &restart)
-	changed("[rules]", mine.Rules == theirs.Rules, &restart)
-	changed("[[tariff]]", reflect.DeepEqual(mine.Tariff, theirs.Tariff), &restart)
 	a.log.Info("configuration read again", "applied", strings.Join(applied, ", "))
 	if len(restart) > 0 {
 		a.log.Warn("changed, but needs a restart: calljournal service restart", "keys", strings.Join(restart, ", "))
 	}
 	return applied, restart
+}
+
+// reloadSettings takes over what verdicts, names and prices follow from. The file
+// of spammers is read again even if the configuration is the same.
+func (a *Agent) reloadSettings(c, next *config.Config, applied *[]string) {
+	with := *next
+	with.Path, with.Rules, with.Employee, with.Line, with.Tariff = c.Path, c.Rules, c.Employee, c.Line, c.Tariff
+	s, err := settingsOf(&with)
+	if err != nil {
+		a.log.Error("rules, employees, lines and tariffs stay as they were", "err", err)
+		return
+	}
+	for _, x := range []struct {
+		what string
+		same bool
+	}{
+		{"[rules]", c.Rules == next.Rules},
+		{"[[employee]]", reflect.DeepEqual(c.Employee, next.Employee)},
+		{"[[line]]", reflect.DeepEqual(c.Line, next.Line)},
+		{"[[tariff]]", reflect.DeepEqual(c.Tariff, next.Tariff)},
+	} {
+		if !x.same {
+			*applied = append(*applied, x.what)
+		}
+	}
+	*next = with
+	a.directory.Store(s.directory)
+	a.books.change(s)
 }
 
 // samePBX compares what is written; compiled patterns differ by address only.

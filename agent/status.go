@@ -10,6 +10,7 @@ import (
 	"calljournal/agent/api"
 	"calljournal/agent/call"
 	"calljournal/agent/config"
+	"calljournal/storage"
 )
 
 // Status is what the daemon says of itself now.
@@ -37,6 +38,7 @@ func (a *Agent) Status(ctx context.Context) (api.Status, error) {
 		}
 	}
 	a.journalStatus(&st)
+	st.Review = a.books.status()
 	if st.Gaps, err = a.store.Gaps(5); err != nil {
 		return st, err
 	}
@@ -48,15 +50,7 @@ func (a *Agent) Status(ctx context.Context) (api.Status, error) {
 		return st, err
 	}
 	for _, k := range consumers {
-		lag := st.Journal.Head
-		if k.Journal == st.Journal.ID {
-			lag -= min(k.Seq, lag)
-		}
-		missed := uint64(0)
-		if k.Journal == st.Journal.ID {
-			missed = k.Missed(st.Journal.Oldest)
-		}
-		st.Consumers = append(st.Consumers, api.Consumer{Name: k.Name, Seq: k.Seq, At: k.At, Lag: lag, Missed: missed})
+		st.Consumers = append(st.Consumers, a.consumer(k))
 	}
 	a.retentionStatus(&st)
 	a.forwardStatus(&st)
@@ -64,6 +58,28 @@ func (a *Agent) Status(ctx context.Context) (api.Status, error) {
 		st.State = api.StateDegraded
 	}
 	return st, nil
+}
+
+// consumer says how far behind a follower of the feed is. One that has read
+// another journal has read nothing of this one.
+func (a *Agent) consumer(k storage.Consumer) api.Consumer {
+	j := a.store.Stats()
+	c := api.Consumer{Name: k.Name, Seq: k.Seq, At: k.At}
+	after := uint64(0)
+	if k.Journal == j.Journal {
+		after = min(k.Seq, j.Head)
+		c.Missed = k.Missed(j.Oldest)
+	}
+	if c.Lag = j.Head - after; c.Lag == 0 {
+		return c
+	}
+	if after+1 < j.Oldest {
+		after = 0 // the oldest that is kept will have to do
+	}
+	if p, err := a.store.Feed(after, 1); err == nil && len(p.Entries) > 0 {
+		c.LagMs = max(0, call.MomentOf(a.now()).Sub(p.Entries[0].At).Milliseconds())
+	}
+	return c
 }
 
 // linkProblem is why a link is not up and what to do, in one line.
@@ -89,7 +105,7 @@ func (a *Agent) journalStatus(st *api.Status) {
 		st.Problems = append(st.Problems, fmt.Sprintf("disk: only %s are free at %s", bytesText(s.DiskFree), s.Path))
 	}
 	if s.Damaged != "" {
-		st.Problems = append(st.Problems, "journal: damaged: "+s.Damaged+"; a restart saves what can be read into a new one")
+		st.Problems = append(st.Problems, "journal: damaged: "+s.Damaged+"; calljournal service restart saves what can be read into a new one")
 	}
 	if v := s.Salvaged; v != nil {
 		st.Journal.Salvaged = fmt.Sprintf("%s: %d calls saved, %d entries lost, the damaged file is %s", v.Reason, v.Calls, v.Lost, v.From)
@@ -144,8 +160,6 @@ func unbuilt(c *config.Config) (keys []string) {
 		add("pbx "+p.Name+" voicemail_dir", p.VoicemailDir != "")
 		add("pbx "+p.Name+" fax_dir", p.FaxDir != "")
 	}
-	add("rules.spam_numbers_file", c.Rules.SpamNumbersFile != "")
-	add("[[tariff]]", len(c.Tariff) > 0)
 	return keys
 }
 

@@ -11,6 +11,7 @@ import (
 	bolt "go.etcd.io/bbolt"
 
 	"calljournal/agent/call"
+	"calljournal/agent/journal"
 )
 
 // What an Entry tells a follower of the feed to do.
@@ -52,7 +53,11 @@ type Batch struct {
 	Entries []Entry             // become the next entries of the feed; Commit sets Seq and At in place
 	Why     map[string]Why      // by call id; replaces
 	State   map[string][]byte   // small named values that must agree with the rest; empty removes
-	Urgent  bool                // may use the reserve: the last commit before an end, a gap that must not be forgotten
+	// Moves are what Engine made of the calls' histories. Without, a verdict is kept
+	// as the record says it, and not by which rules it was given.
+	Moves  []journal.Move
+	Erase  bool // calls that Entries delete go from earlier entries and reasons as well
+	Urgent bool // may use the reserve: the last commit before an end, a gap that must not be forgotten
 
 	attempt int          // the transaction whose outcome the disk did not confirm
 	saved   []savedEntry // where the entries come from, when they are salvaged
@@ -128,6 +133,10 @@ type writing struct {
 	tail tail            // head, numbers and time as they will be
 	refs map[string]*ref // by id as it will be; a nil one was deleted
 	puts []put
+
+	moves map[string]*journal.Move // those of the batch, by the call's id, until they are taken in
+	recs  map[string]*call.Record  // the newest of those that the batch has changed
+	tally *tally
 }
 
 // Commit stores b in one transaction and returns once it is on disk. It must be
@@ -261,8 +270,20 @@ func (d *DB) encode(b *Batch) (*writing, error) {
 	d.mu.RUnlock()
 	now := d.now()
 	w.tail.LastCommit = now
+	w.tally, w.recs = d.tally(&w.tail), map[string]*call.Record{}
+	w.moves = make(map[string]*journal.Move, len(b.Moves))
+	for i := range b.Moves {
+		if m := &b.Moves[i]; m.Now != nil {
+			w.moves[m.Now.ID] = m
+		}
+	}
 	if err := w.loadRefs(b); err != nil {
 		return nil, err
+	}
+	if b.Erase {
+		if err := w.erase(b); err != nil {
+			return nil, err
+		}
 	}
 	for i := range b.Entries {
 		e := &b.Entries[i]
@@ -278,6 +299,9 @@ func (d *DB) encode(b *Batch) (*writing, error) {
 		if err != nil {
 			return nil, fmt.Errorf("entry %d: %w", e.Seq, err)
 		}
+	}
+	if err := w.verdicts(); err != nil {
+		return nil, err
 	}
 	for id, why := range b.Why {
 		r := w.refs[id]
@@ -303,6 +327,9 @@ func (d *DB) encode(b *Batch) (*writing, error) {
 		}
 	}
 	if err := w.openFacts(b); err != nil {
+		return nil, err
+	}
+	if err := w.totals(); err != nil {
 		return nil, err
 	}
 	d.mu.RLock()
@@ -361,6 +388,11 @@ func (w *writing) loadRefs(b *Batch) error {
 				return err
 			}
 		}
+		for id := range w.moves {
+			if err := load(id); err != nil {
+				return err
+			}
+		}
 		return nil
 	})
 }
@@ -406,7 +438,9 @@ func (w *writing) restore(e *Entry, s *savedEntry) error {
 func (w *writing) index(e *Entry, want uint64) (num uint64, err error) {
 	switch {
 	case e.Op == OpCall && e.Call != nil:
-		num = w.call(e, want)
+		if num, err = w.call(e, want); err != nil {
+			return 0, err
+		}
 	case e.Op == OpGap && e.Gap != nil:
 		key, err := pbxKey(e.Gap.PBX)
 		if err != nil {
@@ -415,7 +449,9 @@ func (w *writing) index(e *Entry, want uint64) (num uint64, err error) {
 		key = momentKey(key, e.Gap.From)
 		w.put(inGaps, key, seal(kindGap, key, binary.AppendUvarint(nil, e.Seq)))
 	case e.Op == OpDelete && e.ID != "":
-		w.drop(e.ID)
+		if err := w.drop(e.ID); err != nil {
+			return 0, err
+		}
 	default:
 		return 0, fmt.Errorf("%q without what it is about", e.Op)
 	}
@@ -423,7 +459,7 @@ func (w *writing) index(e *Entry, want uint64) (num uint64, err error) {
 }
 
 // call moves the indexes of a call to its new revision and gives its number.
-func (w *writing) call(e *Entry, want uint64) uint64 {
+func (w *writing) call(e *Entry, want uint64) (uint64, error) {
 	rec := e.Call
 	r := w.refs[rec.ID]
 	key := idKey(rec.ID)
@@ -435,16 +471,22 @@ func (w *writing) call(e *Entry, want uint64) uint64 {
 		w.tail.Numbers = max(w.tail.Numbers, want)
 		r = &ref{num: want}
 		w.refs[rec.ID] = r
+		w.recs[rec.ID] = nil
 	case rec.Rev < r.rev: // one comes late: the newest is known already
 		r.others = append(r.others, e.Seq)
 		w.put(inCalls, key, seal(kindRef, key, r.append(nil)))
-		return r.num
+		return r.num, nil
 	default:
 		r.others = append(r.others, r.seq)
 		if r.started != rec.StartedAt {
 			w.put(inSummaries, summaryKey(r.started, r.num), nil)
 		}
 	}
+	was, err := w.newest(rec.ID, r)
+	if err != nil {
+		return 0, err
+	}
+	w.turn(was, rec, r.num)
 	r.seq, r.rev, r.started = e.Seq, rec.Rev, rec.StartedAt
 	w.put(inCalls, key, seal(kindRef, key, r.append(nil)))
 	w.d.mu.Lock()
@@ -452,19 +494,87 @@ func (w *writing) call(e *Entry, want uint64) uint64 {
 	w.d.mu.Unlock()
 	key = summaryKey(r.started, r.num)
 	w.put(inSummaries, key, seal(kindSummary, key, s.append(nil)))
-	return r.num
+	return r.num, nil
+}
+
+// newest gives what the journal, with the batch so far, says of a call.
+func (w *writing) newest(id string, r *ref) (rec *call.Record, err error) {
+	rec, ok := w.recs[id]
+	if ok {
+		return rec, nil
+	}
+	err = w.d.view(func(tx *bolt.Tx) error {
+		rec, err = w.d.record(inFeed.of(tx), r.seq)
+		return err
+	})
+	return rec, err
+}
+
+// turn moves what histories, missed calls and totals know of a call; was or now
+// may be nil.
+func (w *writing) turn(was, now *call.Record, num uint64) {
+	w.tally.change(was, now, num)
+	if was != nil {
+		is := touchOf(was, num)
+		is.without(w.put)
+	}
+	if now != nil {
+		w.recs[now.ID] = now
+		is := touchOf(now, num)
+		if m := w.moves[now.ID]; m != nil && m.Now.Verdict.Same(withSpam(is.is.Verdict, m.Now.Verdict)) {
+			is.is.Verdict = m.Now.Verdict
+		}
+		is.with(w.d.codec, w.put)
+	}
+}
+
+// verdicts takes in what moved in histories of calls whose records stayed.
+func (w *writing) verdicts() error {
+	for id, m := range w.moves {
+		r := w.refs[id]
+		if _, changed := w.recs[id]; changed || r == nil {
+			continue // done, or the call is no more
+		}
+		is := touch{m.History, *m.Now, r.num}
+		if r.started != is.is.Started {
+			return fmt.Errorf("call %.200q: its history takes it for another call", id)
+		}
+		if m.Was != nil && m.Was.Verdict.Open() && !is.is.Verdict.Open() {
+			w.put(inMissed, openKey(m.Was, r.num), nil)
+		}
+		is.with(w.d.codec, w.put)
+	}
+	return nil
+}
+
+// withSpam is a verdict as the record has it, with what the record does not have.
+func withSpam(v, of journal.Verdict) *journal.Verdict {
+	v.SpamBy, v.SpamDigits = of.SpamBy, of.SpamDigits
+	return &v
 }
 
 // drop removes a call from the indexes. Its entries stay in the feed.
-func (w *writing) drop(id string) {
+func (w *writing) drop(id string) error {
 	r := w.refs[id]
 	if r == nil {
-		return
+		return nil
 	}
+	was, err := w.newest(id, r)
+	if err != nil {
+		return err
+	}
+	w.turn(was, nil, r.num)
 	w.refs[id] = nil
+	w.recs[id] = nil
 	w.put(inCalls, idKey(id), nil)
 	w.put(inSummaries, summaryKey(r.started, r.num), nil)
 	w.put(inWhy, numberKey(r.num), nil)
+	return nil
+}
+
+// totals adds what changed to the cells of statistics.
+func (w *writing) totals() error {
+	return w.d.view(func(tx *bolt.Tx) error { return w.tally.apply(inCells.of(tx), w.put) })
 }
 
 // openFacts adds the facts of open calls that come and go. One that comes and
@@ -510,7 +620,7 @@ func (w *writing) apply(u *update) error {
 	if u.tail != w.from {
 		return fmt.Errorf("%w: the file is at commit %d, memory at %d", ErrDamaged, u.tail.Commits, w.from.Commits)
 	}
-	u.tail.Head, u.tail.Numbers, u.tail.LastCommit = w.tail.Head, w.tail.Numbers, w.tail.LastCommit
+	u.tail.Head, u.tail.Numbers, u.tail.LastCommit, u.tail.Counts = w.tail.Head, w.tail.Numbers, w.tail.LastCommit, w.tail.Counts
 	for _, p := range w.puts {
 		if err := u.put(p.in, p.key, p.value); err != nil {
 			return err

@@ -173,6 +173,7 @@ type check struct {
 	refs      map[uint64]uint64 // seq -> hash of the id that names it
 	summaries map[uint64]bool   // seqs that they name
 	seed      maphash.Seed
+	derived   derived
 }
 
 func checkFile(file *boltFile, r *Report) error {
@@ -187,6 +188,7 @@ func checkFile(file *boltFile, r *Report) error {
 	if fault := file.metaFault(); fault != "" {
 		r.add("file", fault)
 	}
+	c.derived.begin(file.tail(codec))
 	w := file.newWalker(file.metas[0])
 	w.bad = func(page uint64, what string) { r.add(fmt.Sprintf("page %d", page), what) }
 	w.leaf = func(at location, e element) {
@@ -206,6 +208,7 @@ func checkFile(file *boltFile, r *Report) error {
 	r.Entries, r.Calls = c.extents[inFeed].Count, c.extents[inCalls].Count
 	c.compare(r.add)
 	c.compareIndexes()
+	c.derived.compare(r.add)
 	return nil
 }
 
@@ -226,10 +229,15 @@ func (c *check) read(in bucket, key, value []byte) (err error) {
 	switch in {
 	case inFeed:
 		var e Entry
-		if e, _, err = c.codec.decodeEntry(key, value); err == nil {
+		var num uint64
+		if e, num, err = c.codec.decodeEntry(key, value); err == nil {
 			c.feed[e.Seq] = 0
 			if e.Call != nil {
 				c.feed[e.Seq] = c.hash(idKey(e.Call.ID))
+				// Of the buckets, in order of their names, calls comes before feed.
+				if _, newest := c.refs[e.Seq]; newest {
+					c.derived.call(e.Call, num)
+				}
 			}
 		}
 	case inCalls:
@@ -257,6 +265,12 @@ func (c *check) read(in bucket, key, value []byte) (err error) {
 	case inConsumers:
 		var consumer Consumer
 		err = c.codec.unpack(kindConsumer, key, value, &consumer)
+	case inTouches:
+		err = c.derived.touch(c.codec, key, value)
+	case inMissed:
+		err = c.derived.missed(c.codec, key, value)
+	case inCells:
+		err = c.derived.cell(c.codec, key, value)
 	}
 	return err
 }
@@ -316,6 +330,19 @@ func inspect(path string) (damage string, err error) {
 		return "", err
 	}
 	return firstFault(file)
+}
+
+// tail looks up where the journal stands, before its values are read.
+func (f *boltFile) tail(codec *codec) (t tail) {
+	w := f.newWalker(f.metas[0])
+	w.only = string(metaBucket)
+	w.leaf = func(at location, e element) {
+		if string(e.key) == string(keyTail) {
+			_ = codec.unpack(kindTail, e.key, e.value, &t) // damage is found when all is read
+		}
+	}
+	w.tree(w.meta.root, "", nil, nil, 0)
+	return t
 }
 
 // schema looks up the version alone: what a later version wrote must not be taken

@@ -42,6 +42,9 @@ const (
 	kindState    byte = 's'
 	kindGap      byte = 'g'
 	kindConsumer byte = 'c'
+	kindTouch    byte = 'h'
+	kindPlace    byte = 'm'
+	kindCell     byte = 'd'
 )
 
 const (

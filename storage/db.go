@@ -32,6 +32,7 @@ type Options struct {
 	MaxBytes int64            // limit of the file; 0: the disk
 	Reserve  int64            // kept free for Batch.Urgent; 0: 64 MiB or what the disk allows; negative: none
 	NoSync   bool             // never outside tests: shows that they notice lost writes
+	Counting Counting         // how a new journal counts; see Recount for one that there is
 }
 
 func (o Options) withDefaults() Options {
@@ -48,7 +49,7 @@ func (o Options) withDefaults() Options {
 }
 
 const (
-	schemaVersion = 1
+	schemaVersion = 2       // 1: without histories, missed calls and totals
 	pageBytes     = 4096    // not the system's, so that a file may move to another machine
 	growBytes     = 1 << 20 // the file grows in such steps, each with a sync of its own
 	lockWait      = time.Second
@@ -87,6 +88,7 @@ type DB struct {
 	salvaged *Salvaged
 	closed   bool
 
+	zones   zones
 	commits atomic.Uint64 // since Open
 }
 
@@ -144,7 +146,9 @@ func open(path string, o Options) (d *DB, err error) {
 	if err != nil {
 		return nil, err
 	}
+	o.Counting = o.Counting.withDefaults()
 	d = &DB{path: path, opts: o, codec: c, changed: make(chan struct{})}
+	d.zones.add(o.Counting.Zone)
 	b, err := openBolt(path, &bolt.Options{
 		MaxSize: int(o.MaxBytes),
 		NoSync:  o.NoSync,
@@ -225,6 +229,7 @@ func recoverDamage(err *error) {
 // one. It writes only if it must, so that a start needs no room.
 func (d *DB) prepare() error {
 	write := d.create
+	upgrade := false
 	err := d.view(func(tx *bolt.Tx) error {
 		meta := tx.Bucket(metaBucket)
 		if meta == nil {
@@ -240,7 +245,8 @@ func (d *DB) prepare() error {
 		if schema > schemaVersion {
 			return fmt.Errorf("schema %d, this is %d: %w", schema, schemaVersion, ErrVersion)
 		}
-		for _, name := range bucketNames {
+		upgrade = schema < schemaVersion
+		for _, name := range bucketNames[:bucketsOf[schema]] {
 			if tx.Bucket(name) == nil {
 				return fmt.Errorf("%w: bucket %s is missing", ErrDamaged, name)
 			}
@@ -250,6 +256,15 @@ func (d *DB) prepare() error {
 		}
 		return nil
 	})
+	if upgrade {
+		takeOver := write
+		write = func(tx *bolt.Tx) error {
+			if err := d.upgrade(tx); err != nil || takeOver == nil {
+				return err
+			}
+			return takeOver(tx)
+		}
+	}
 	if err != nil || write == nil {
 		return err
 	}
@@ -269,6 +284,16 @@ func (d *DB) takeOver(tx *bolt.Tx) error {
 	)
 }
 
+// upgrade makes room for what earlier schemas did not have. Recount fills it.
+func (d *DB) upgrade(tx *bolt.Tx) error {
+	for _, name := range bucketNames {
+		if _, err := tx.CreateBucketIfNotExists(name); err != nil {
+			return err
+		}
+	}
+	return tx.Bucket(metaBucket).Put(keySchema, seal(kindSchema, keySchema, binary.AppendUvarint(nil, schemaVersion)))
+}
+
 func (d *DB) create(tx *bolt.Tx) error {
 	meta, err := tx.CreateBucket(metaBucket)
 	if err != nil {
@@ -279,7 +304,9 @@ func (d *DB) create(tx *bolt.Tx) error {
 			return err
 		}
 	}
-	t, err := d.codec.pack(kindTail, keyTail, &tail{Oldest: 1}, nil)
+	counts := [2]count{d.opts.Counting.count(1)}
+	counts[0].Whole = true
+	t, err := d.codec.pack(kindTail, keyTail, &tail{Oldest: 1, Counts: counts}, nil)
 	if err != nil {
 		return err
 	}

@@ -11,10 +11,17 @@
 //	       calls      id ──▶ number, seq, rev     │  the newest of each call
 //	       summaries  started_at, number ──▶ ...  │  what queries look at
 //	       why        number ──▶ reasons, facts   │  for show --why
+//	       touches    history ──▶ touch           │  the calls of each outside number
+//	       missed     left, number ──▶ place      │  missed calls that are open
+//	       cells      day, group ──▶ totals       │  what statistics read
 //	       open       PBX, N ──▶ fact             │  of calls in progress
 //	       state, gaps, words, consumers, meta  ◀─┘  (state: forwarders, too)
 //
 //	Feed, Call, Calls, Why ◀── short reading transactions, values copied
+//
+// Summaries, touches, missed and cells say nothing that the records do not say:
+// every change of a record moves them along, Check compares them, and salvage and
+// Recount make them anew.
 //
 // Every value carries a checksum over itself and its key, and every commit says
 // how many values there are and what their checksums add up to, so that a value

@@ -46,8 +46,8 @@ func TestFullJournalStaysReadableAndGoesOn(t *testing.T) {
 	if waiting.Entries[0].Seq != 0 {
 		t.Error("an entry that is not stored has a number")
 	}
-	for range 10 {
-		if _, err := d.Retain(Retention{MaxBytes: 1}); err != nil {
+	for range 60 {
+		if _, err := d.Retain(Retention{MaxBytes: 2 << 20}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -27,13 +27,20 @@ const (
 	inState                   // name -> value
 	inGaps                    // PBX, from -> seq of the newest word on it
 	inConsumers               // name -> consumer
+	inTouches                 // history, way, started_at, number -> touch: the calls of each number
+	inMissed                  // left, number -> place: missed calls that are open
+	inCells                   // generation, day, grouping, name -> totals of a group on a day
 	bucketCount
 )
 
 var bucketNames = [bucketCount][]byte{
 	[]byte("feed"), []byte("calls"), []byte("summaries"), []byte("why"), []byte("words"),
 	[]byte("open"), []byte("state"), []byte("gaps"), []byte("consumers"),
+	[]byte("touches"), []byte("missed"), []byte("cells"),
 }
+
+// bucketsOf is how many of them a schema has.
+var bucketsOf = [schemaVersion + 1]bucket{1: inTouches, 2: bucketCount}
 
 func (b bucket) String() string { return string(bucketNames[b]) }
 

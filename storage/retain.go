@@ -78,13 +78,16 @@ func (d *DB) retain(keep Retention, tooBig bool, slice int) (Retained, error) {
 			return err
 		}
 		before := u.tail.Oldest
-		done, err = d.dropSlice(u, keep, tooBig, slice, consumers)
+		totals := d.tally(&u.tail)
+		if done, err = d.dropSlice(u, totals, keep, tooBig, slice, consumers); err != nil {
+			return err
+		}
 		for _, c := range consumers {
 			if n := c.Missed(u.tail.Oldest) - c.Missed(before); n > 0 {
 				done.Missed = append(done.Missed, Missed{c.Name, n})
 			}
 		}
-		return err
+		return u.totals(totals)
 	})
 	if err != nil {
 		return Retained{}, err
@@ -92,7 +95,7 @@ func (d *DB) retain(keep Retention, tooBig bool, slice int) (Retained, error) {
 	return done, nil
 }
 
-func (d *DB) dropSlice(u *update, keep Retention, tooBig bool, slice int, consumers []Consumer) (done Retained, err error) {
+func (d *DB) dropSlice(u *update, totals *tally, keep Retention, tooBig bool, slice int, consumers []Consumer) (done Retained, err error) {
 	t := &u.tail
 	stored, last := t.Head, ""
 	for _, c := range consumers {
@@ -117,7 +120,7 @@ func (d *DB) dropSlice(u *update, keep Retention, tooBig bool, slice int, consum
 			done.HeldBy = last
 			return done, nil
 		}
-		if err := d.dropEntry(u, &e, num); err != nil {
+		if err := d.dropEntry(u, totals, &e, num); err != nil {
 			return done, err
 		}
 		t.Oldest++
@@ -129,7 +132,7 @@ func (d *DB) dropSlice(u *update, keep Retention, tooBig bool, slice int, consum
 
 // dropEntry removes an entry and, if it is the newest word on its call or gap,
 // what the indexes know of that.
-func (d *DB) dropEntry(u *update, e *Entry, num uint64) error {
+func (d *DB) dropEntry(u *update, totals *tally, e *Entry, num uint64) error {
 	if err := u.put(inFeed, numberKey(e.Seq), nil); err != nil {
 		return err
 	}
@@ -142,7 +145,11 @@ func (d *DB) dropEntry(u *update, e *Entry, num uint64) error {
 		if err != nil {
 			return err
 		}
+		totals.change(e.Call, nil, r.num)
+		is := touchOf(e.Call, r.num)
+		is.without(u.putAll(&err))
 		return errors.Join(
+			err,
 			u.put(inCalls, idKey(e.Call.ID), nil),
 			u.put(inSummaries, summaryKey(r.started, r.num), nil),
 			u.put(inWhy, numberKey(num), nil),
@@ -168,11 +175,8 @@ func (d *DB) dropEntry(u *update, e *Entry, num uint64) error {
 	return nil
 }
 
-// Erase removes calls for good: their records from the index and from every entry
-// of the feed, each of which becomes a delete of the call, and the reasons. A new
-// delete at the end tells those who already have it. What the pages held is
-// overwritten as they are used again; Compact leaves no trace. It gives how many
-// of the calls there were.
+// Erase removes calls for good, as a batch does that only deletes them and has
+// Erase set. It gives how many of the calls there were.
 func (d *DB) Erase(ids ...string) (int, error) {
 	d.writing.Lock()
 	defer d.writing.Unlock()
@@ -184,32 +188,14 @@ func (d *DB) Erase(ids ...string) (int, error) {
 }
 
 func (d *DB) erase(ids []string) (int, error) {
-	if _, err := d.settleLate(); err != nil {
-		return 0, err
-	}
-	var b Batch
-	var old []Entry
+	b := Batch{Erase: true}
 	err := d.view(func(tx *bolt.Tx) error {
 		for _, id := range slices.Compact(slices.Sorted(slices.Values(ids))) {
-			r, err := d.ref(tx, id)
-			if errors.Is(err, ErrNotFound) {
-				continue
-			}
-			if err != nil {
+			switch _, err := d.ref(tx, id); {
+			case err == nil:
+				b.Entries = append(b.Entries, Entry{Op: OpDelete, ID: id})
+			case !errors.Is(err, ErrNotFound):
 				return err
-			}
-			b.Entries = append(b.Entries, Entry{Op: OpDelete, ID: id})
-			for _, seq := range append(r.others, r.seq) {
-				key := numberKey(seq)
-				v := inFeed.of(tx).Get(key)
-				if v == nil {
-					continue // dropped by retention
-				}
-				e, _, err := d.codec.decodeEntry(key, v)
-				if err != nil {
-					return damagedAt(inFeed, key, err)
-				}
-				old = append(old, Entry{Seq: seq, At: e.At, Op: OpDelete, ID: id})
 			}
 		}
 		return nil
@@ -217,22 +203,41 @@ func (d *DB) erase(ids []string) (int, error) {
 	if err != nil || len(b.Entries) == 0 {
 		return 0, err
 	}
-	w, err := d.encode(&b)
-	if err != nil {
+	if err := d.commit(&b); err != nil {
 		return 0, err
 	}
-	for i := range old {
-		key := numberKey(old[i].Seq)
-		v, err := d.codec.encodeEntry(key, &old[i], 0)
-		if err != nil {
-			return 0, err
-		}
-		w.put(inFeed, key, v)
-	}
-	t, err := d.update(w.apply)
-	if err != nil {
-		return 0, err
-	}
-	d.publish(t)
 	return len(b.Entries), nil
+}
+
+// erase makes a delete of every entry that the feed has of the calls that the
+// batch deletes. The delete at the end tells those who already have them. What
+// the pages held is overwritten as they are used again; Compact leaves no trace.
+func (w *writing) erase(b *Batch) error {
+	return w.d.view(func(tx *bolt.Tx) error {
+		feed := inFeed.of(tx)
+		for i := range b.Entries {
+			e := &b.Entries[i]
+			r := w.refs[e.ID]
+			if e.Op != OpDelete || r == nil {
+				continue
+			}
+			for _, seq := range append(slices.Clone(r.others), r.seq) {
+				key := numberKey(seq)
+				v := feed.Get(key)
+				if v == nil {
+					continue // dropped by retention
+				}
+				old, _, err := w.d.codec.decodeEntry(key, v)
+				if err != nil {
+					return damagedAt(inFeed, key, err)
+				}
+				v, err = w.d.codec.encodeEntry(key, &Entry{At: old.At, Op: OpDelete, ID: e.ID}, 0)
+				if err != nil {
+					return err
+				}
+				w.put(inFeed, key, v)
+			}
+		}
+		return nil
+	})
 }

@@ -3,6 +3,7 @@ package storage
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 
 	bolt "go.etcd.io/bbolt"
@@ -18,6 +19,7 @@ type tail struct {
 	Commits    uint64              `cbor:"4,keyasint"`
 	LastCommit call.Moment         `cbor:"5,keyasint"`
 	Extents    [bucketCount]extent `cbor:"6,keyasint"`
+	Counts     [2]count            `cbor:"7,keyasint"` // the cells in use, and those that are being made
 }
 
 // extent is how much a bucket holds: the count of its values and the sum of
@@ -84,6 +86,21 @@ func (u *update) put(in bucket, key, value []byte) error {
 	}
 	extent.add(value)
 	return b.Put(key, value)
+}
+
+// putAll is put for many values; the first error stays in err.
+func (u *update) putAll(err *error) func(in bucket, key, value []byte) {
+	return func(in bucket, key, value []byte) {
+		if *err == nil {
+			*err = u.put(in, key, value)
+		}
+	}
+}
+
+// totals adds what changed to the cells of statistics.
+func (u *update) totals(t *tally) (err error) {
+	damage := t.apply(u.bucket(inCells), u.putAll(&err))
+	return errors.Join(damage, err)
 }
 
 // update runs fn in a writing transaction and gives the tail as it then is.

@@ -3,6 +3,7 @@ package api_test
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -458,6 +459,36 @@ func TestConsumers(t *testing.T) {
 	}
 	if got, err := r.db.Consumers(); err != nil || len(got) != 0 {
 		t.Errorf("consumers after all: %+v, %v", got, err)
+	}
+}
+
+// fullOfConsumers is a journal that takes no further consumer.
+type fullOfConsumers struct{ *storage.DB }
+
+func (fullOfConsumers) SetConsumer(storage.Consumer) error {
+	return fmt.Errorf("note consumer: %w: there are 1000 already", storage.ErrConsumer)
+}
+
+func TestConsumers_TooMany(t *testing.T) {
+	r := newRig(t)
+	s := api.New(api.Options{Agent: "office", Version: "test", Store: fullOfConsumers{r.db}, Logger: slog.New(slog.DiscardHandler), Now: time.Now})
+	req := httptest.NewRequestWithContext(t.Context(), http.MethodPut, "/v1/consumers/central", strings.NewReader(`{"journal": "x", "seq": 1}`))
+	req.Header.Set("Content-Type", "application/json")
+	w := httptest.NewRecorder()
+	s.Local().ServeHTTP(w, req)
+	if w.Code != 422 || !strings.Contains(w.Body.String(), "1000 already") || w.Header().Get("Content-Type") != "application/problem+json" {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+}
+
+// A token that is known by its hash only opens like any other.
+func TestHashedToken(t *testing.T) {
+	r := newRig(t)
+	r.server.SetTokens([]api.Token{api.NewToken("old", api.ScopeSync, "an old token"), api.HashedToken("new", api.ScopeSync, sha256.Sum256([]byte("a new token")))})
+	for token, want := range map[string]int{"an old token": 200, "a new token": 200, "sha256:": 401, "": 401} {
+		if w := r.get(t, "/v1/sync", token); w.Code != want {
+			t.Errorf("token %q: %d, want %d", token, w.Code, want)
+		}
 	}
 }
 

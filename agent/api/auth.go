@@ -4,11 +4,8 @@ import (
 	"context"
 	"crypto/sha256"
 	"crypto/subtle"
-	"net"
 	"net/http"
 	"strings"
-	"sync"
-	"time"
 
 	"calljournal/agent/access"
 )
@@ -39,6 +36,11 @@ func (t Token) Limit(department string, maskNumbers bool) Token {
 	return t
 }
 
+// HashedToken makes a Token of the SHA-256 of its text.
+func HashedToken(name, scope string, hash [sha256.Size]byte) Token {
+	return Token{name, access.Role{Scope: scope}, hash}
+}
+
 type tokenKey struct{}
 
 // tokenOf is who asks; the control socket asks as admin.
@@ -64,75 +66,4 @@ func find(tokens []Token, text string) (found Token, ok bool) {
 func bearer(r *http.Request) (string, bool) {
 	kind, text, ok := strings.Cut(r.Header.Get("Authorization"), " ")
 	return strings.TrimSpace(text), ok && strings.EqualFold(kind, "Bearer")
-}
-
-const (
-	guessDelay   = 100 * time.Millisecond // for each wrong token of late
-	guessLongest = 2 * time.Second
-	guessForget  = time.Minute
-	guessers     = 1024 // addresses remembered; a token is long enough without this
-	guessWaiting = 64   // answers held back at a time
-)
-
-// guesses slows down whoever tries tokens: the answer to a wrong one comes the
-// later the more of them came from that address. Right ones are never delayed.
-type guesses struct {
-	now   func() time.Time
-	sleep func(context.Context, time.Duration)
-
-	mu      sync.Mutex
-	waiting int
-	from    map[string]guess
-}
-
-type guess struct {
-	wrong int
-	last  time.Time
-}
-
-func newGuesses(now func() time.Time) *guesses {
-	return &guesses{now: now, from: map[string]guess{}, sleep: func(ctx context.Context, d time.Duration) {
-		t := time.NewTimer(d)
-		defer t.Stop()
-		select {
-		case <-ctx.Done():
-		case <-t.C:
-		}
-	}}
-}
-
-// wrong notes a wrong token and waits. It gives false when too many wait
-// already: the caller is then told to come back later.
-func (g *guesses) wrong(r *http.Request) bool {
-	host, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
-		host = r.RemoteAddr
-	}
-	g.mu.Lock()
-	now := g.now()
-	it := g.from[host]
-	if now.Sub(it.last) > guessForget {
-		it.wrong = 0
-	}
-	if len(g.from) >= guessers {
-		clear(g.from)
-	}
-	delay := min(time.Duration(it.wrong)*guessDelay, guessLongest)
-	it.wrong, it.last = it.wrong+1, now
-	g.from[host] = it
-	if g.waiting >= guessWaiting {
-		g.mu.Unlock()
-		return false
-	}
-	g.waiting++
-	g.mu.Unlock()
-	defer func() {
-		g.mu.Lock()
-		g.waiting--
-		g.mu.Unlock()
-	}()
-	if delay > 0 {
-		g.sleep(r.Context(), delay)
-	}
-	return true
 }

@@ -15,6 +15,7 @@ import (
 
 	"calljournal/agent/access"
 	"calljournal/agent/call"
+	"calljournal/agent/transport"
 	"calljournal/storage"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -68,7 +69,7 @@ type Server struct {
 	o       Options
 	mux     *http.ServeMux
 	tokens  atomic.Pointer[[]Token]
-	guesses *guesses
+	guesses *transport.Guesses
 	polls   chan struct{} // one slot for each request that waits
 	ending  context.Context
 	end     context.CancelFunc
@@ -76,7 +77,7 @@ type Server struct {
 
 // New makes a Server that lets nobody in: SetTokens must follow.
 func New(o Options) *Server {
-	s := &Server{o: o, mux: http.NewServeMux(), guesses: newGuesses(o.Now), polls: make(chan struct{}, maxPolls)}
+	s := &Server{o: o, mux: http.NewServeMux(), guesses: transport.NewGuesses(o.Now), polls: make(chan struct{}, maxPolls)}
 	s.ending, s.end = context.WithCancel(context.Background())
 	s.SetTokens(nil)
 	s.routes()
@@ -209,7 +210,7 @@ func (s *Server) Network() http.Handler {
 			problem(w, http.StatusUnauthorized, "this needs the header Authorization: Bearer TOKEN")
 			return
 		}
-		if !s.guesses.wrong(r) {
+		if !s.guesses.Wrong(w, r) {
 			w.Header().Set("Retry-After", "5")
 			problem(w, http.StatusTooManyRequests, "too many wrong tokens")
 			return

@@ -31,6 +31,7 @@ type Status struct {
 	OpenCalls  int         `json:"open_calls"`
 	LastCall   *LastCall   `json:"last_call"`
 	Journal    Journal     `json:"journal"`
+	Review     Review      `json:"review"`
 	Retention  Retention   `json:"retention"`
 	Consumers  []Consumer  `json:"consumers"`
 	Forwarders []Forwarder `json:"forwarders"`
@@ -82,6 +83,26 @@ type Journal struct {
 	Salvaged   string      `json:"salvaged"` // if the journal was made out of a damaged one: how
 }
 
+// Review is how far the daemon is with settling every call by the settings in
+// force: [rules], employees, lines, tariffs, spammers. It begins anew when they
+// change.
+type Review struct {
+	Settings uint32      `json:"settings"` // their number, which grows with each change
+	Since    call.Moment `json:"since"`    // when they came into force
+	Done     uint64      `json:"done"`     // calls
+	Total    uint64      `json:"total"`
+	Changed  uint64      `json:"changed"` // of them, those that got a new revision
+	BeganAt  call.Moment `json:"began_at"`
+	EndedAt  call.Moment `json:"ended_at"` // null while it goes on
+}
+
+// SpamNumber is a number that people named as a spammer's.
+type SpamNumber struct {
+	Number string      `json:"number"` // as it was written
+	At     call.Moment `json:"at"`
+	By     string      `json:"by"` // who: the token's name
+}
+
 // Stuck says since when, and why, nothing can be written.
 type Stuck struct {
 	Since   call.Moment `json:"since"`
@@ -96,6 +117,8 @@ type Consumer struct {
 	Seq  uint64      `json:"seq"` // what it says it has safely stored
 	At   call.Moment `json:"at"`  // when it said so
 	Lag  uint64      `json:"lag"` // entries it has not
+	// LagMs is how old the oldest of them is.
+	LagMs int64 `json:"lag_ms"`
 	// Missed are entries that it had not stored and that are no longer kept: the
 	// retention did not wait any longer.
 	Missed uint64 `json:"missed"`

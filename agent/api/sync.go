@@ -183,6 +183,8 @@ func (s *Server) setConsumer(_ context.Context, in *consumerInput) (*struct{}, e
 		return nil, s.gone("this is another journal now: begin at after=0")
 	case errors.Is(err, storage.ErrAhead):
 		return nil, huma.Error422UnprocessableEntity(fmt.Sprintf("this journal never had an entry %d", in.Body.Seq))
+	case errors.Is(err, storage.ErrConsumer):
+		return nil, huma.Error422UnprocessableEntity(err.Error())
 	case errors.Is(err, storage.ErrFull):
 		return nil, huma.Error503ServiceUnavailable("the disk has no room")
 	case err != nil:

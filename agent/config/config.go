@@ -1,10 +1,12 @@
 package config
 
 import (
+	"encoding/hex"
 	"path/filepath"
 	"reflect"
 	"regexp"
 	"runtime"
+	"strings"
 	"time"
 )
 
@@ -107,7 +109,19 @@ type Token struct {
 	// has a part, and numbers shown as +7495***0101.
 	Department  string `toml:"department"`
 	MaskNumbers bool   `toml:"mask_numbers"`
+	// TokenHash, "sha256:" and 64 digits, stands for a token that only the other
+	// side knows.
+	TokenHash string `toml:"token_hash"`
 }
+
+// HashedBytes is what TokenHash says; it was validated.
+func (t Token) HashedBytes() (sum [32]byte, ok bool) {
+	digits, found := strings.CutPrefix(t.TokenHash, hashPrefix)
+	n, err := hex.Decode(sum[:], []byte(digits[:min(len(digits), 64)]))
+	return sum, found && len(digits) == 64 && err == nil && n == len(sum)
+}
+
+const hashPrefix = "sha256:"
 
 // Rules is [rules].
 type Rules struct {
@@ -117,6 +131,8 @@ type Rules struct {
 	ShortAbandon    Duration `toml:"short_abandon"`
 	LostWindow      Duration `toml:"lost_window"`
 	SpamNumbersFile string   `toml:"spam_numbers_file"`
+	SpamShortCalls  int      `toml:"spam_short_calls"`
+	ServiceLevel    Duration `toml:"service_level"`
 }
 
 // Employee is one [[employee]].
@@ -201,6 +217,7 @@ func defaults(env Env) Config {
 			TargetMinTalk:   Duration{Duration: 30 * time.Second},
 			ShortAbandon:    Duration{Duration: 5 * time.Second},
 			LostWindow:      Duration{Duration: 24 * time.Hour},
+			ServiceLevel:    Duration{Duration: 20 * time.Second},
 		},
 		Retention: Retention{WaitForConsumersDays: 30},
 	}
@@ -217,16 +234,22 @@ func (p PBX) Equal(o PBX) bool {
 	return reflect.DeepEqual(p, o)
 }
 
+// File is the path of a file that is named in c: relative to the folder of c
+// itself.
+func (c *Config) File(name string) string {
+	if filepath.IsAbs(name) {
+		return name
+	}
+	return filepath.Join(filepath.Dir(c.Path), name)
+}
+
 // SecretFiles are the files that secrets were read from, as paths.
 func (c *Config) SecretFiles() (paths []string) {
 	add := func(name string) {
 		if name == "" {
 			return
 		}
-		if !filepath.IsAbs(name) {
-			name = filepath.Join(filepath.Dir(c.Path), name)
-		}
-		paths = append(paths, name)
+		paths = append(paths, c.File(name))
 	}
 	for _, p := range c.PBX {
 		add(p.SecretFile)

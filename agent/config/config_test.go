@@ -248,6 +248,8 @@ func TestParse_Errors(t *testing.T) {
 		{"bad scope", pbx("[[http.token]]\nname = \"a\"\nscope = \"all\"\ntoken = \"0123456789abcdef\"\n"), 10, "sync, journal, admin"},
 		{"department of a sync token", pbx("[[http.token]]\nname = \"a\"\nscope = \"sync\"\ndepartment = \"Sales\"\ntoken = \"0123456789abcdef\"\n"), 11, "sync shows everything"},
 		{"masked admin", pbx("[[http.token]]\nname = \"a\"\nscope = \"admin\"\nmask_numbers = true\ntoken = \"0123456789abcdef\"\n"), 11, "admin shows everything"},
+		{"half a hash", pbx("[[http.token]]\nname = \"a\"\nscope = \"sync\"\ntoken_hash = \"sha256:abcd\"\n"), 11, "64 hexadecimal digits"},
+		{"a hash and a token", pbx("[[http.token]]\nname = \"a\"\nscope = \"sync\"\ntoken = \"0123456789abcdef\"\ntoken_hash = \"sha256:" + strings.Repeat("ab", 32) + "\"\n"), 12, "keep one"},
 		{"the same token twice", pbx("[[http.token]]\nname = \"a\"\nscope = \"sync\"\ntoken = \"0123456789abcdef\"\n" +
 			"[[http.token]]\nname = \"b\"\nscope = \"sync\"\ntoken = \"0123456789abcdef\"\n"), 15, `the same as that of "a"`},
 		{"bad forward", pbx("[[forward]]\nname = \"crm\"\nkind = \"webhok\"\nurl = \"https://x/\"\n"), 10, `did you mean "webhook"?`},

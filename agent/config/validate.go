@@ -332,7 +332,11 @@ func (v *validator) http() {
 		v.unique(names, at+"name", t.Name)
 		v.oneOf(at+"scope", t.Scope, ScopeSync, ScopeJournal, ScopeAdmin)
 		v.limits(at, t)
-		v.secret(at+"token", &t.Token, t.TokenFile, true)
+		if t.TokenHash == "" {
+			v.secret(at+"token", &t.Token, t.TokenFile, true)
+		} else {
+			v.tokenHash(at, t)
+		}
 		if t.Token.IsZero() {
 			continue
 		}
@@ -358,10 +362,23 @@ func (v *validator) limits(at string, t *Token) {
 	}
 }
 
+// tokenHash checks the hash of a token, which stands in place of the token.
+func (v *validator) tokenHash(at string, t *Token) {
+	if _, inline := v.places[at+"token"]; inline || t.TokenFile != "" {
+		v.wrong(at+"token_hash", "stands in place of token and token_file: keep one")
+	}
+	if _, ok := t.HashedBytes(); !ok {
+		v.wrong(at+"token_hash", `%q: want "sha256:" and 64 hexadecimal digits, as calljournal token prints it`, t.TokenHash)
+	}
+}
+
 func loopback(host string) bool {
 	ip := net.ParseIP(host)
 	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
+
+// maxLostWindow bounds how much of a number's history one call can change.
+const maxLostWindow = 31 * 24 * time.Hour
 
 func (v *validator) rules() {
 	r := v.c.Rules
@@ -370,6 +387,15 @@ func (v *validator) rules() {
 	}
 	if r.UniqueDepthDays < 0 || r.UniqueDepthDays > 36500 {
 		v.wrong("rules.unique_depth_days", "%d: want days from 1 to 36500, or 0 for the whole journal", r.UniqueDepthDays)
+	}
+	if r.SpamShortCalls < 0 || r.SpamShortCalls == 1 || r.SpamShortCalls > 1000 {
+		v.wrong("rules.spam_short_calls", "%d: want calls in an hour from 2 to 1000, or 0 for never", r.SpamShortCalls)
+	}
+	if r.ServiceLevel.Duration == 0 && r.ServiceLevel.bad == "" {
+		v.wrong("rules.service_level", "cannot be zero")
+	}
+	if r.LostWindow.Duration > maxLostWindow {
+		v.wrong("rules.lost_window", "%s: want at most %s", r.LostWindow, maxLostWindow)
 	}
 }
 

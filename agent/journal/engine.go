@@ -345,7 +345,7 @@ func (s *settling) pronounce(history string, was, t *Touch, v *Verdict) error {
 	now := withVerdict(t, v)
 	changed := was == nil || *was != now
 	c := s.calls[t.ID]
-	if c == nil && changed && !was.Verdict.same(v) { // else: other rules, the same verdict; nobody outside need know
+	if c == nil && changed && !was.Verdict.Same(v) { // else: other rules, the same verdict; nobody outside need know
 		r, err := s.past.Call(t.ID)
 		if err != nil {
 			return err

@@ -24,7 +24,7 @@ func OutsideNumber(r *call.Record) string {
 	default:
 		return ""
 	}
-	if p.E164 != nil && *p.E164 != "" {
+	if p.E164 != nil && *p.E164 != "" && len(*p.E164) <= maxNumber {
 		return *p.E164
 	}
 	if p.Number == nil {

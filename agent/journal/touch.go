@@ -34,6 +34,18 @@ type Touch struct {
 	Verdict   Verdict
 }
 
+// TouchOf gives the touch of a record that was settled, and the history that
+// keeps it. What the record does not say of its verdict, the rules that gave it
+// and what made it spam, is left out.
+func TouchOf(r *call.Record) (history string, t Touch) {
+	t = touchOf(r)
+	t.Verdict.Types, t.Verdict.Missed = TypesOf(r.Types), r.Missed
+	if r.HealedBy != nil {
+		t.Verdict.HealedBy = *r.HealedBy
+	}
+	return historyOf(r), t
+}
+
 // touchOf cuts a record down to what its history keeps.
 func touchOf(r *call.Record) Touch {
 	t := Touch{ID: r.ID, Started: r.StartedAt, Left: max(r.StartedAt, r.EndedAt), TotalMs: -1}

@@ -68,8 +68,8 @@ type Verdict struct {
 // Open says that the call was missed and is still to be called back.
 func (v *Verdict) Open() bool { return v.Missed && v.Types&(CalledBack|CameBack|Lost) == 0 }
 
-// same leaves out the rules: other rules may come to the same verdict.
-func (v *Verdict) same(o *Verdict) bool {
+// Same leaves out the rules: other rules may come to the same verdict.
+func (v *Verdict) Same(o *Verdict) bool {
 	a, b := *v, *o
 	a.Rules, b.Rules = 0, 0
 	return a == b

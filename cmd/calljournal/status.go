@@ -103,7 +103,11 @@ func printStatus(w io.Writer, st api.Status) error {
 		fmt.Fprintf(&b, "kept %s; %d entries dropped since the start\n", strings.Join(limits, " and "), r.Dropped)
 	}
 	for _, c := range st.Consumers {
-		fmt.Fprintf(&b, "consumer %s: has %d, %d behind, told %s\n", plain(c.Name), c.Seq, c.Lag, ago(st.At, c.At))
+		since := ""
+		if c.Lag > 0 {
+			since = fmt.Sprintf(" for %s", (time.Duration(c.LagMs) * time.Millisecond).Round(time.Second))
+		}
+		fmt.Fprintf(&b, "consumer %s: has %d, %d behind%s, told %s\n", plain(c.Name), c.Seq, c.Lag, since, ago(st.At, c.At))
 	}
 	for _, f := range st.Forwarders {
 		fmt.Fprintf(&b, "forward %s (%s): %s, sent up to %d, %d behind, oldest waiting for %s, %d dead\n",

@@ -2,6 +2,7 @@ package main
 
 import (
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
 
@@ -33,7 +34,14 @@ Give it to whoever asks; it is shown only now. Here, put it into a file and name
     scope = %q
     token_file = "/etc/calljournal/%s.token"
 
-Then, so that the service may read the file: calljournal service install && calljournal service restart
-`, token, sh.config, v.Name, v.Name, v.Scope, v.Name)
+Or put nothing secret here, in place of token_file:
+
+    token_hash = "sha256:%x"
+
+That takes effect with systemctl reload calljournal. A token is renewed without
+a gap: add the new one under another name, reload, hand it out, then remove the old.
+
+With token_file, so that the service may read the file: calljournal service install && calljournal service restart
+`, token, sh.config, v.Name, v.Name, v.Scope, v.Name, sha256.Sum256([]byte(token)))
 	return err
 }
