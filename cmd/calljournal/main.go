@@ -42,6 +42,9 @@ type verbs struct {
 	Check    checkVerb    `cmd:"" help:"Read the whole journal and say what is damaged."`
 	Compact  compactVerb  `cmd:"" help:"Give free space in the journal's file back to the disk. The daemon must be stopped."`
 	Version  versionVerb  `cmd:"" help:"Print version, commit and Go version."`
+
+	Completion completionVerb `cmd:"" help:"Print the completion of this command line for a shell."`
+	Manual     manualVerb     `cmd:"" hidden:"" help:"Print the manual page."`
 }
 
 // shell is what a verb has besides its flags.
@@ -52,6 +55,7 @@ type shell struct {
 	env    config.Env
 	config string // path
 	given  bool   // --config was on the command line
+	model  *kong.Application
 }
 
 // exitError carries an exit code other than 1. An empty text prints nothing.
@@ -85,7 +89,7 @@ func run(args []string) int {
 		fmt.Fprintf(os.Stderr, "calljournal: %v\nTry: calljournal%s --help\n", err, verb)
 		return exitUsage
 	}
-	sh := &shell{ctx: context.Background(), out: os.Stdout, errOut: os.Stderr, env: env, config: v.Config}
+	sh := &shell{ctx: context.Background(), out: os.Stdout, errOut: os.Stderr, env: env, config: v.Config, model: parser.Model}
 	for _, p := range line.Path {
 		sh.given = sh.given || p.Flag != nil && p.Flag.Name == "config"
 	}
