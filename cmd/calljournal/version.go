@@ -6,15 +6,22 @@ import (
 	"runtime/debug"
 )
 
-// version is set by the packages: -ldflags "-X main.version=1.2.3".
-var version = "dev"
+// Both are set by packaging/build.sh (-ldflags "-X main.version=1.2.3"), whose
+// builds know nothing of the checkout that they are made in.
+var (
+	version = "dev"
+	commit  string
+)
 
 type versionVerb struct {
 	JSON bool `name:"json" help:"As JSON."`
 }
 
 func (v versionVerb) Run(sh *shell) error {
-	commit, dirty := "unknown", false
+	commit, dirty := commit, false
+	if commit == "" {
+		commit = "unknown"
+	}
 	if info, ok := debug.ReadBuildInfo(); ok {
 		for _, s := range info.Settings {
 			switch s.Key {
