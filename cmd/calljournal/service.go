@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -48,20 +49,86 @@ func (serviceInstall) Run(sh *shell) error {
 			return err
 		}
 	}
-	if installed(sh) { // again, for another place, another configuration, a new secret file
-		if err := controlService(sh, "uninstall"); err != nil {
-			return err
-		}
-	}
-	if err := controlService(sh, "install"); err != nil {
+	if err := install(sh); err != nil {
 		return err
 	}
 	fmt.Fprintln(sh.out, "Installed. Next: calljournal service start, then calljournal status")
 	return nil
 }
 
+// install also serves to install again: for another place, another
+// configuration, a new secret file.
+func install(sh *shell) error {
+	if packaged() {
+		own, err := thePackages(sh)
+		if err == nil && !own {
+			err = fmt.Errorf("the package's service is for %s with %s, and there can be only one", packaging.UnitProgram, packaging.UnitConfig)
+		}
+		if err != nil {
+			return err
+		}
+		return systemctl("enable")
+	}
+	if err := readable(sh.config); err != nil {
+		return err
+	}
+	if installed(sh) {
+		if err := controlService(sh, "uninstall"); err != nil {
+			return err
+		}
+	}
+	return controlService(sh, "install")
+}
+
+// readable: without a package the service's user is one that systemd makes up at
+// every start, so that the configuration can be given to nobody but all.
+func readable(path string) error {
+	st, err := os.Stat(path)
+	if err != nil {
+		return fmt.Errorf("look at the configuration: %w", err)
+	}
+	if runtime.GOOS == "linux" && st.Mode().Perm()&0o004 == 0 {
+		return fmt.Errorf("the service could not read %s\nTry: chmod a+r %s, with its secrets in files of their own (secret_file, token_file)", path, path)
+	}
+	return nil
+}
+
+// packaged: the deb or rpm brought the unit. One of ours in /etc would hide the
+// package's, also after its next upgrade.
+func packaged() bool {
+	_, err := os.Stat("/usr/lib/systemd/system/" + serviceName + ".service")
+	return runtime.GOOS == "linux" && err == nil
+}
+
+// thePackages says whether the service to be installed is the packaged one.
+func thePackages(sh *shell) (bool, error) {
+	path, err := filepath.Abs(sh.config)
+	if err != nil {
+		return false, err
+	}
+	program, err := os.Executable()
+	if err != nil {
+		return false, fmt.Errorf("find this program: %w", err)
+	}
+	return program == packaging.UnitProgram && path == packaging.UnitConfig, nil
+}
+
+// systemctl asks systemd for what kardianos/service does only to its own units.
+func systemctl(action string) error {
+	for _, args := range [][]string{{"daemon-reload"}, {action, serviceName}} {
+		if out, err := exec.Command("systemctl", args...).CombinedOutput(); err != nil {
+			return fmt.Errorf("systemctl %s: %w: %s\nTry: this needs administrator's rights", strings.Join(args, " "), err, strings.TrimSpace(string(out)))
+		}
+	}
+	return nil
+}
+
 func (serviceUninstall) Run(sh *shell) error {
-	if err := controlService(sh, "uninstall"); err != nil {
+	if packaged() {
+		if err := systemctl("disable"); err != nil {
+			return err
+		}
+	} else if err := controlService(sh, "uninstall"); err != nil {
 		return err
 	}
 	if runtime.GOOS == "linux" {

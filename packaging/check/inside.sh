@@ -97,19 +97,23 @@ expect "the running program is the new one" test "$(readlink "/proc/$(pid)/exe")
 expect "no call was lost" test "$(calls)" -ge "$before"
 within 30 "and new ones arrive" more_calls_than "$before"
 
-if $systemd; then # --- the other way to the service: no package, service install
-	calljournal service install >install.log 2>&1 || { cat install.log; fail "service install"; }
-	calljournal service restart >>install.log 2>&1 || { cat install.log; fail "service restart"; }
-	within 30 "service install and restart work under systemd" runs
-	calljournal service stop || fail "service stop"
-	expect "service stop stops" test "$(systemctl is-active calljournal)" = inactive
-	calljournal service uninstall >>install.log 2>&1 || { cat install.log; fail "service uninstall"; }
-	systemctl daemon-reload
-	mkdir -p /etc/systemd/system/calljournal.service.d
-	printf '[Service]\nLoadCredential=ami.secret:/etc/calljournal/ami.secret\n' >/etc/systemd/system/calljournal.service.d/credentials.conf
-	systemctl daemon-reload
-	systemctl start calljournal
-	within 30 "the package's unit runs again" runs
+verb() { # ACTION PROGRAM
+	"$2" service "$1" >verb.log 2>&1 || { cat verb.log; fail "service $1"; }
+	say "$2 service $1"
+}
+if $systemd; then # --- the program's own way to the service
+	verb uninstall calljournal
+	expect "it is not enabled any more" test "$(systemctl is-enabled calljournal)" = disabled
+	expect "its credentials are gone" absent /etc/systemd/system/calljournal.service.d/credentials.conf
+	verb install calljournal
+	expect "it is enabled" systemctl is-enabled calljournal
+	expect "nothing hides the package's unit" absent /etc/systemd/system/calljournal.service
+	verb restart calljournal
+	within 30 "it runs" runs
+	verb stop calljournal
+	expect "it stands still" test "$(systemctl is-active calljournal)" = inactive
+	verb start calljournal
+	within 30 "it runs again" runs
 fi
 
 # --- removal, installation again, purge
@@ -127,4 +131,27 @@ dpkg -P calljournal >dpkg.log 2>&1 || { cat dpkg.log; fail "purge"; }
 for path in /var/lib/calljournal /var/lib/private/calljournal /etc/calljournal /run/calljournal /usr/bin/calljournal; do
 	expect "purged: $path is gone" absent $path
 done
+
+if $systemd; then # --- no package: a binary and a configuration
+	mkdir -p /opt/calljournal /etc/calljournal
+	dpkg-deb --fsys-tarfile new.deb | tar -xOf - ./usr/bin/calljournal >/opt/calljournal/calljournal
+	chmod 0755 /opt/calljournal/calljournal
+	PATH=/opt/calljournal:$PATH
+	hash -r
+	install -m 0600 keep.toml /etc/calljournal/calljournal.toml
+	if calljournal service install >/dev/null 2>&1; then fail "it must say that the service cannot read its configuration"; fi
+	chmod 0644 /etc/calljournal/calljournal.toml
+	(umask 077 && echo of-the-pbx >/etc/calljournal/ami.secret)
+	verb install calljournal
+	verb start calljournal
+	within 30 "without a package: it runs" runs
+	within 30 "and takes calls" more_calls_than 3
+	expect "as a user that systemd makes up" test "$(stat -c %U "/proc/$(pid)")" != root
+	verb install calljournal
+	verb restart calljournal
+	within 30 "installed a second time, it runs" runs
+	verb stop calljournal
+	verb uninstall calljournal
+	expect "its unit is gone" absent /etc/systemd/system/calljournal.service
+fi
 echo "every check passed"
