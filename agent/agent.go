@@ -20,6 +20,7 @@ import (
 	"calljournal/agent/forward"
 	"calljournal/agent/journal"
 	"calljournal/agent/transport"
+	"calljournal/agent/uplink"
 	"calljournal/connectors"
 	"calljournal/storage"
 )
@@ -74,6 +75,7 @@ type Agent struct {
 	server    *api.Server
 	network   *transport.Listener // nil: http.listen is ""
 	local     net.Listener        // nil: agent.socket is ""
+	uplink    *uplink.Line        // nil: there is no [uplink]
 	startedAt call.Moment
 
 	events chan fact     // links → ingest
@@ -167,6 +169,9 @@ func New(o Options) (_ *Agent, err error) {
 		Healthy: a.healthy, Ready: a.ready, DeadLetters: deadLetters{a.forwards}, Metrics: a.metrics.registry, Logger: o.Logger, Now: o.Now,
 	})
 	a.server.SetTokens(tokens(c))
+	if a.uplink, err = a.newUplink(c, a.server.Uplink()); err != nil {
+		return nil, err
+	}
 	return a, a.listen(c)
 }
 
@@ -241,6 +246,13 @@ func (a *Agent) Run(ctx context.Context) error {
 	ingested := stage(a.ingest)
 	retained := stage(func() { a.retain(ctx) })
 	servers := a.serve(cancel)
+	lineCtx, cutLine := context.WithCancel(context.WithoutCancel(ctx)) // the feed is served to the end
+	defer cutLine()
+	line := stage(func() {
+		if a.uplink != nil {
+			a.uplink.Run(lineCtx)
+		}
+	})
 	var links sync.WaitGroup
 	for _, l := range a.links {
 		links.Go(func() { a.supervise(ctx, l) })
@@ -277,6 +289,8 @@ func (a *Agent) Run(ctx context.Context) error {
 	written := in(deadline, "ingest", ingested) && in(deadline, "commit", committed) && in(deadline, "retention", retained)
 	in(time.After(forwardsEndWithin), "forwarders", forwarded)
 	a.server.End()
+	cutLine()
+	in(deadline, "uplink", line)
 	for _, s := range servers {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 		if err := s.Shutdown(ctx); err != nil {

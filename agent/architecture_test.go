@@ -33,6 +33,7 @@ var mayImport = map[string][]string{
 	"agent/forward":         {"agent/call", "storage"},
 	"agent/report":          {"agent/call", "agent/journal"},
 	"agent/transport":       {},
+	"agent/uplink":          {},
 	"agent/web":             {"agent/call", "agent/api"},
 	"connectors":            {"agent/call"},
 	"connectors/wire":       {},

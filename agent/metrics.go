@@ -6,6 +6,7 @@ import (
 
 	"calljournal/agent/api"
 	"calljournal/agent/call"
+	"calljournal/agent/uplink"
 )
 
 // metrics is what /metrics shows. What status knows is read when it is asked
@@ -101,6 +102,15 @@ func (s states) Collect(out chan<- prometheus.Metric) {
 		put(desc("forward_failed_total", "Tries that failed.", "forward"), counter, float64(f.Failed), f.Name)
 		put(desc("forward_live_sent_total", "Live events told.", "forward"), counter, float64(f.LiveSent), f.Name)
 		put(desc("forward_live_lost_total", "Live events that could not be told.", "forward"), counter, float64(f.LiveLost), f.Name)
+	}
+	if u := s.a.uplinkStatus(); u != nil {
+		up := 0.0
+		if u.State == uplink.Up {
+			up = 1
+		}
+		put(desc("uplink_up", "1 while the connection to the centre is up."), gauge, up)
+		put(desc("uplink_sessions_total", "Connections to the centre."), counter, float64(u.Sessions))
+		put(desc("uplink_requests_total", "What the centre asked over them."), counter, float64(u.Requests))
 	}
 	consumers, err := s.a.store.Consumers()
 	if err != nil {

@@ -37,6 +37,9 @@ func (a *Agent) Reload(c *config.Config) (applied, restart []string) {
 		next.Forward = c.Forward
 		a.forwards.Apply(forwards(&next))
 	}
+	if changed("uplink.token", c.Uplink.Token == old.Uplink.Token, &applied) {
+		next.Uplink.Token = c.Uplink.Token
+	}
 	next.Warnings = c.Warnings
 	a.config.Store(&next)
 
@@ -45,6 +48,7 @@ func (a *Agent) Reload(c *config.Config) (applied, restart []string) {
 	changed("[agent]", mine.Agent == theirs.Agent, &restart)
 	changed("[[pbx]]", samePBX(mine.PBX, theirs.PBX), &restart)
 	changed("[http]", reflect.DeepEqual(mine.HTTP, theirs.HTTP), &restart)
+	changed("[uplink]", mine.Uplink == theirs.Uplink, &restart)
 	a.log.Info("configuration read again", "applied", strings.Join(applied, ", "))
 	if len(restart) > 0 {
 		a.log.Warn("changed, but needs a restart: calljournal service restart", "keys", strings.Join(restart, ", "))

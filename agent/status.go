@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"calljournal/agent/api"
 	"calljournal/agent/call"
 	"calljournal/agent/config"
+	"calljournal/agent/uplink"
 	"calljournal/storage"
 )
 
@@ -54,6 +56,9 @@ func (a *Agent) Status(ctx context.Context) (api.Status, error) {
 	}
 	a.retentionStatus(&st)
 	a.forwardStatus(&st)
+	if st.Uplink = a.uplinkStatus(); st.Uplink != nil && st.Uplink.State != uplink.Up {
+		st.Problems = append(st.Problems, fmt.Sprintf("uplink: %s: %s", st.Uplink.State, cmp.Or(st.Uplink.Error, "no answer yet")))
+	}
 	if len(st.Problems) > 0 {
 		st.State = api.StateDegraded
 	}

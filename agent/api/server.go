@@ -229,6 +229,15 @@ func (s *Server) Local() http.Handler {
 	})
 }
 
+// Uplink is the handler for the connection that this daemon opened to a centre:
+// whom we dialled may follow the feed, and nothing else.
+func (s *Server) Uplink() http.Handler {
+	centre := Token{Name: "uplink", Role: access.Role{Scope: ScopeSync}}
+	return s.outer(func(w http.ResponseWriter, r *http.Request) {
+		s.mux.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), tokenKey{}, centre)))
+	})
+}
+
 // outer is what holds for every request: limits, compression, and that a fault
 // of one request stays its own.
 func (s *Server) outer(h http.HandlerFunc) http.Handler {

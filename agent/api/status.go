@@ -34,6 +34,7 @@ type Status struct {
 	Review     Review      `json:"review"`
 	Retention  Retention   `json:"retention"`
 	Consumers  []Consumer  `json:"consumers"`
+	Uplink     *Uplink     `json:"uplink"` // null without [uplink]
 	Forwarders []Forwarder `json:"forwarders"`
 	Gaps       []call.Gap  `json:"gaps"` // the newest
 }
@@ -122,6 +123,18 @@ type Consumer struct {
 	// Missed are entries that it had not stored and that are no longer kept: the
 	// retention did not wait any longer.
 	Missed uint64 `json:"missed"`
+}
+
+// Uplink is the connection to a centre that asks over it.
+type Uplink struct {
+	URL      string      `json:"url"`
+	State    string      `json:"state" enum:"connecting,up,lost,refused"`
+	Since    call.Moment `json:"since"`
+	Error    string      `json:"error"`    // why it is not up
+	NextTry  call.Moment `json:"next_try"` // null while it is up
+	Sessions uint64      `json:"sessions"` // connections so far
+	Requests uint64      `json:"requests"` // of the centre
+	AskedAt  call.Moment `json:"asked_at"` // when the last of them came
 }
 
 // Retention is what is kept and what was dropped.

@@ -22,6 +22,7 @@ type Config struct {
 	Log       Log        `toml:"log"`
 	PBX       []PBX      `toml:"pbx"`
 	HTTP      HTTP       `toml:"http"`
+	Uplink    Uplink     `toml:"uplink"`
 	Forward   []Forward  `toml:"forward"`
 	Rules     Rules      `toml:"rules"`
 	Retention Retention  `toml:"retention"`
@@ -257,6 +258,7 @@ func (c *Config) SecretFiles() (paths []string) {
 	for _, t := range c.HTTP.Token {
 		add(t.TokenFile)
 	}
+	add(c.Uplink.TokenFile)
 	for _, f := range c.Forward {
 		add(f.SecretFile)
 		add(f.Credentials)

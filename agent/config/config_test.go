@@ -250,6 +250,11 @@ func TestParse_Errors(t *testing.T) {
 		{"masked admin", pbx("[[http.token]]\nname = \"a\"\nscope = \"admin\"\nmask_numbers = true\ntoken = \"0123456789abcdef\"\n"), 11, "admin shows everything"},
 		{"half a hash", pbx("[[http.token]]\nname = \"a\"\nscope = \"sync\"\ntoken_hash = \"sha256:abcd\"\n"), 11, "64 hexadecimal digits"},
 		{"a hash and a token", pbx("[[http.token]]\nname = \"a\"\nscope = \"sync\"\ntoken = \"0123456789abcdef\"\ntoken_hash = \"sha256:" + strings.Repeat("ab", 32) + "\"\n"), 12, "keep one"},
+		{"uplink without a token", pbx("[uplink]\nurl = \"https://centre.example:8430\"\n"), 8, "token_file"},
+		{"uplink in the open", pbx("[uplink]\nurl = \"http://centre.example\"\ntoken = \"0123456789abcdef\"\n"), 9, "https://"},
+		{"uplink with a password in it", pbx("[uplink]\nurl = \"https://u:p@centre.example\"\ntoken = \"0123456789abcdef\"\n"), 9, "user name"},
+		{"uplink to nowhere", pbx("[uplink]\ntoken = \"0123456789abcdef\"\n"), 8, "https://centre.example"},
+		{"half a client certificate", pbx("[uplink]\nurl = \"https://centre.example\"\ntoken = \"0123456789abcdef\"\nclient_cert = \"/none\"\n"), 11, "belong together"},
 		{"the same token twice", pbx("[[http.token]]\nname = \"a\"\nscope = \"sync\"\ntoken = \"0123456789abcdef\"\n" +
 			"[[http.token]]\nname = \"b\"\nscope = \"sync\"\ntoken = \"0123456789abcdef\"\n"), 15, `the same as that of "a"`},
 		{"bad forward", pbx("[[forward]]\nname = \"crm\"\nkind = \"webhok\"\nurl = \"https://x/\"\n"), 10, `did you mean "webhook"?`},

@@ -32,6 +32,7 @@ func (v *validator) all() {
 	v.agent()
 	v.pbxs()
 	v.http()
+	v.uplink()
 	v.forwards()
 	v.rules()
 	v.retention()

@@ -109,6 +109,9 @@ func printStatus(w io.Writer, st api.Status) error {
 		}
 		fmt.Fprintf(&b, "consumer %s: has %d, %d behind%s, told %s\n", plain(c.Name), c.Seq, c.Lag, since, ago(st.At, c.At))
 	}
+	if u := st.Uplink; u != nil {
+		fmt.Fprintf(&b, "uplink to %s: %s, since %s, asked %d times\n", plain(u.URL), u.State, ago(st.At, u.Since), u.Requests)
+	}
 	for _, f := range st.Forwarders {
 		fmt.Fprintf(&b, "forward %s (%s): %s, sent up to %d, %d behind, oldest waiting for %s, %d dead\n",
 			plain(f.Name), f.Kind, f.State, f.Seq, f.Lag, waiting(st, f), f.Dead)
