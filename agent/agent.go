@@ -19,6 +19,7 @@ import (
 	"calljournal/agent/config"
 	"calljournal/agent/forward"
 	"calljournal/agent/journal"
+	"calljournal/agent/media"
 	"calljournal/agent/transport"
 	"calljournal/agent/uplink"
 	"calljournal/connectors"
@@ -166,7 +167,7 @@ func New(o Options) (_ *Agent, err error) {
 	a.books.broken = a.metrics.panics.Inc
 	a.server = api.New(api.Options{
 		Agent: c.Agent.Name, Version: o.Version, Store: a.store, Status: a.Status, Live: a.Live,
-		Healthy: a.healthy, Ready: a.ready, DeadLetters: deadLetters{a.forwards}, Metrics: a.metrics.registry, Logger: o.Logger, Now: o.Now,
+		Media: library(c, o), Healthy: a.healthy, Ready: a.ready, DeadLetters: deadLetters{a.forwards}, Metrics: a.metrics.registry, Logger: o.Logger, Now: o.Now,
 	})
 	a.server.SetTokens(tokens(c))
 	if a.uplink, err = a.newUplink(c, a.server.Uplink()); err != nil {
@@ -329,6 +330,15 @@ func (a *Agent) serve(fail context.CancelCauseFunc) (servers []*http.Server) {
 		start(a.local, a.server.Local(), nil)
 	}
 	return servers
+}
+
+// library is where the PBXs keep sound and faxes.
+func library(c *config.Config, o Options) *media.Library {
+	folders := make([]media.Folders, 0, len(c.PBX))
+	for _, p := range c.PBX {
+		folders = append(folders, media.Folders{PBX: p.Name, Recordings: p.RecordingsDir, Voicemail: p.VoicemailDir, Fax: p.FaxDir})
+	}
+	return media.New(media.Options{Folders: folders, Zone: c.Agent.Location(), Logger: o.Logger, Now: o.Now})
 }
 
 func tokens(c *config.Config) []api.Token {

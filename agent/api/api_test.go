@@ -25,6 +25,7 @@ import (
 
 	"calljournal/agent/api"
 	"calljournal/agent/call"
+	"calljournal/agent/media"
 	"calljournal/storage"
 )
 
@@ -49,6 +50,7 @@ type rig struct {
 	server *api.Server
 	h      http.Handler
 	live   []call.Record // calls in progress
+	spool  string        // the folder of sound and faxes
 }
 
 const (
@@ -65,14 +67,17 @@ func newRig(t testing.TB) *rig {
 	}
 	t.Cleanup(func() { db.Close() })
 	r := &rig{db: db, live: []call.Record{*record(7)}}
+	r.spool = t.TempDir()
+	log := slog.New(slog.NewTextHandler(io.Discard, nil))
 	r.server = api.New(api.Options{
+		Media: media.New(media.Options{Folders: []media.Folders{{PBX: "main", Recordings: r.spool, Voicemail: r.spool, Fax: r.spool}}, Logger: log, Now: time.Now}),
 		Agent: "office", Version: "test", Store: db,
 		Status: func(context.Context) (api.Status, error) {
 			return api.Status{Agent: "office", State: api.StateWell}, nil
 		},
 		Live:    func(context.Context) ([]call.Record, error) { return r.live, nil },
 		Healthy: func() error { return nil }, Ready: func() error { return errors.New("the disk is full") },
-		Logger: slog.New(slog.NewTextHandler(io.Discard, nil)), Now: time.Now,
+		Logger: log, Now: time.Now,
 	})
 	r.server.SetTokens([]api.Token{
 		api.NewToken("central", api.ScopeSync, syncToken), api.NewToken("eye", api.ScopeJournal, journalToken), api.NewToken("root", api.ScopeAdmin, adminToken),

@@ -61,7 +61,7 @@ func (s *Server) calls(ctx context.Context, in *callsInput) (*struct{ Body Calls
 	if err != nil {
 		return nil, err
 	}
-	recs, cursor, err := s.view(ctx).calls(storage.Query{
+	recs, cursor, err := s.view(ctx).calls(ctx, storage.Query{
 		From: from, To: to, Direction: in.Direction, Status: in.Status, Number: in.Number, Limit: min(in.Limit, 1000), Cursor: in.Cursor,
 	})
 	if err != nil {
@@ -93,7 +93,7 @@ type idInput struct {
 }
 
 func (s *Server) call(ctx context.Context, in *idInput) (*struct{ Body *call.Record }, error) {
-	r, err := s.view(ctx).call(in.ID)
+	r, err := s.view(ctx).call(ctx, in.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -101,7 +101,7 @@ func (s *Server) call(ctx context.Context, in *idInput) (*struct{ Body *call.Rec
 }
 
 func (s *Server) why(ctx context.Context, in *idInput) (*struct{ Body Explained }, error) {
-	out, err := s.view(ctx).why(in.ID)
+	out, err := s.view(ctx).why(ctx, in.ID)
 	if err != nil {
 		return nil, err
 	}

@@ -15,6 +15,7 @@ import (
 
 	"calljournal/agent/access"
 	"calljournal/agent/call"
+	"calljournal/agent/media"
 	"calljournal/agent/transport"
 	"calljournal/storage"
 
@@ -41,12 +42,13 @@ type Store interface {
 	Check() (storage.Report, error)
 }
 
-// Options of New. All but Metrics must be set.
+// Options of New. All but Media and Metrics must be set.
 type Options struct {
 	Agent, Version string
 	Store          Store
 	Status         func(context.Context) (Status, error)
 	Live           func(context.Context) ([]call.Record, error)
+	Media          *media.Library // nil: no folders of sound and faxes
 	// Healthy says why the daemon should be started again, Ready why it cannot
 	// serve just now; nil is well.
 	Healthy, Ready func() error
@@ -77,6 +79,9 @@ type Server struct {
 
 // New makes a Server that lets nobody in: SetTokens must follow.
 func New(o Options) *Server {
+	if o.Media == nil {
+		o.Media = media.New(media.Options{Logger: o.Logger, Now: o.Now})
+	}
 	s := &Server{o: o, mux: http.NewServeMux(), guesses: transport.NewGuesses(o.Now), polls: make(chan struct{}, maxPolls)}
 	s.ending, s.end = context.WithCancel(context.Background())
 	s.SetTokens(nil)
@@ -114,6 +119,7 @@ func (s *Server) routes() {
 
 	s.feedRoutes(api)
 	s.callRoutes(api)
+	s.mediaRoutes(api)
 	s.stateRoutes(api)
 	s.forwardRoutes(api)
 	s.journalRoutes()

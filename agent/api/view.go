@@ -23,7 +23,12 @@ func (s *Server) view(ctx context.Context) view { return view{s, tokenOf(ctx).Ro
 
 // calls is Store.Calls. A page is filled up with calls that the reader sees, so
 // that it is short only at the end.
-func (v view) calls(q storage.Query) (recs []*call.Record, cursor string, err error) {
+func (v view) calls(ctx context.Context, q storage.Query) (recs []*call.Record, cursor string, err error) {
+	return v.callsThat(ctx, q, func(*call.Record) bool { return true })
+}
+
+// callsThat is calls with a condition that the store does not know.
+func (v view) callsThat(ctx context.Context, q storage.Query, keep func(*call.Record) bool) (recs []*call.Record, cursor string, err error) {
 	if v.role.MaskNumbers && q.Number != "" {
 		// Digit by digit, the answers would tell what is masked.
 		return nil, "", huma.Error403Forbidden("number: not for a reader who sees numbers masked")
@@ -38,23 +43,26 @@ func (v view) calls(q storage.Query) (recs []*call.Record, cursor string, err er
 			return nil, "", v.s.fault("read calls", err)
 		}
 		for _, r := range page {
-			if v.role.Sees(r) {
+			if v.role.Sees(r) && keep(r) {
 				recs = append(recs, r)
 			}
 		}
 		if cursor == "" || len(recs) >= wanted {
-			return v.show(recs), cursor, nil
+			return v.show(ctx, recs), cursor, nil
+		}
+		if err := ctx.Err(); err != nil {
+			return nil, "", err
 		}
 	}
 }
 
 // call is Store.Call. A call that the reader may not see is not there.
-func (v view) call(id string) (*call.Record, error) {
+func (v view) call(ctx context.Context, id string) (*call.Record, error) {
 	r, err := v.seen(id)
 	if err != nil {
 		return nil, err
 	}
-	return v.show([]*call.Record{r})[0], nil
+	return v.show(ctx, []*call.Record{r})[0], nil
 }
 
 // seen is call before anything is masked.
@@ -70,11 +78,11 @@ func (v view) seen(id string) (*call.Record, error) {
 }
 
 // why is a call with what the conclusions about it rest on.
-func (v view) why(id string) (Explained, error) {
+func (v view) why(ctx context.Context, id string) (Explained, error) {
 	if v.role.MaskNumbers {
 		return Explained{}, huma.Error403Forbidden("the facts behind a call name every number: not for a reader who sees numbers masked")
 	}
-	r, err := v.call(id)
+	r, err := v.call(ctx, id)
 	if err != nil {
 		return Explained{}, err
 	}
@@ -109,7 +117,8 @@ func (v view) live(ctx context.Context) ([]call.Record, error) {
 
 // show is what the reader gets of calls that he may see. The records are his:
 // nobody else has them.
-func (v view) show(recs []*call.Record) []*call.Record {
+func (v view) show(ctx context.Context, recs []*call.Record) []*call.Record {
+	v.s.o.Media.Look(ctx, recs)
 	if v.role.MaskNumbers {
 		recs = access.Mask(recs)
 	}

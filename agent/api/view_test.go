@@ -2,9 +2,12 @@ package api_test
 
 import (
 	"encoding/json"
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -45,6 +48,11 @@ func departments(t testing.TB) *rig {
 			t.Fatal(err)
 		}
 	}
+	for _, number := range []string{ourNumber, theirNumber} {
+		for name, content := range map[string]string{"r/" + number + "-ours.wav": "sound of ours", "r/" + number + "-theirs.wav": "sound of theirs", "f/" + number + ".tif": "pages of " + number} {
+			r.file(t, name, content)
+		}
+	}
 	r.live = []call.Record{*callOf(ours, ourNumber, "Sales", "ours"), *callOf(theirs, theirNumber, "Support", "theirs")}
 	r.server.SetTokens([]api.Token{
 		api.NewToken("central", api.ScopeSync, syncToken), api.NewToken("eye", api.ScopeJournal, journalToken), api.NewToken("root", api.ScopeAdmin, adminToken),
@@ -53,6 +61,14 @@ func departments(t testing.TB) *rig {
 		api.NewToken("strict", api.ScopeJournal, strictToken).Limit("Sales", true),
 	})
 	return r
+}
+
+func (r *rig) file(t testing.TB, name, content string) {
+	t.Helper()
+	path := filepath.Join(r.spool, name)
+	if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o700), os.WriteFile(path, []byte(content), 0o600)); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func callOf(id, number, department, word string) *call.Record {

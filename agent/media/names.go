@@ -106,7 +106,7 @@ func isSound(name string) bool {
 func dayFolders(at call.Moment, zone *time.Location) []string {
 	dirs := []string{"."}
 	for _, t := range []time.Time{at.Time().In(zone), at.Time()} {
-		for _, layout := range []string{"2006/01/02", "2006/01", "20060102", "2006-01-02", "2006-01"} {
+		for _, layout := range []string{"2006/01/02", "2006/01/02/15", "2006/01", "2006/Jan/02", "archive/2006/Jan/02", "20060102", "2006-01-02", "2006-01"} {
 			if d := t.Format(layout); !slices.Contains(dirs, d) {
 				dirs = append(dirs, d)
 			}
