@@ -212,6 +212,8 @@ func (d *DB) updateWithReserve(fn func(*update) error, urgent bool) (tail, error
 
 // publish shows the world what is now on disk.
 func (d *DB) publish(t tail) {
+	d.index.touch(d.moved, d.movedIn) // before anyone can ask for the new state
+	d.moved = nil
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	news := t.Head != d.tail.Head

@@ -87,8 +87,9 @@ func BenchmarkQueries(b *testing.B) {
 	for name, q := range map[string]Query{
 		"first page":  {},
 		"by status":   {Status: []string{call.StatusAbandoned}},
-		"number":      {Number: "79001"},
-		"no such one": {Number: "no such number"},
+		"number":      {Number: []string{"79001"}},
+		"no such one": {Number: []string{"no such number"}},
+		"by talk":     {Sort: "-talk", Status: []string{call.StatusAnswered}},
 	} {
 		b.Run(name, func(b *testing.B) {
 			for range b.N {

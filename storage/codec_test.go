@@ -224,8 +224,9 @@ func TestSummaryComesBackAsItWas(t *testing.T) {
 		if fmt.Sprintf("%+v", got) != fmt.Sprintf("%+v", want) {
 			t.Fatalf("got %+v, want %+v", got, want)
 		}
+		earlier := len(want.beginning(nil)) // what a summary of an earlier version has
 		for cut := range b {
-			if err := got.parse(b[:cut]); !errors.Is(err, ErrDamaged) {
+			if err := got.parse(b[:cut]); !errors.Is(err, ErrDamaged) && cut != earlier {
 				t.Fatalf("cut at %d of %d: %v", cut, len(b), err)
 			}
 		}
@@ -296,7 +297,7 @@ func TestSizes(t *testing.T) {
 		size["why"] += len(why)
 		size["summary"] += len(s.append(nil))
 	}
-	for what, limit := range map[string]int{"record": 360, "why": 660, "summary": 75} {
+	for what, limit := range map[string]int{"record": 360, "why": 660, "summary": 80} {
 		if got := size[what] / calls; got > limit {
 			t.Errorf("a %s takes %d bytes, more than %d", what, got, limit)
 		}

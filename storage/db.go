@@ -75,8 +75,10 @@ type DB struct {
 
 	// writing is held over every change of the file and of what is below it.
 	writing   sync.Mutex
-	unsettled int  // number of the transaction that the disk did not confirm, 0: none
-	broken    bool // a change was ended by a panic in bbolt: no more of them
+	unsettled int      // number of the transaction that the disk did not confirm, 0: none
+	broken    bool     // a change was ended by a panic in bbolt: no more of them
+	moved     [][]byte // keys of summaries that the transaction at hand changes
+	movedIn   int      // its number
 
 	mu       sync.RWMutex // over what follows; never held over a disk access
 	journal  string
@@ -90,6 +92,7 @@ type DB struct {
 
 	zones   zones
 	commits atomic.Uint64 // since Open
+	index   *index
 }
 
 // Open opens the journal at path and makes it if there is none. A journal that
@@ -147,7 +150,7 @@ func open(path string, o Options) (d *DB, err error) {
 		return nil, err
 	}
 	o.Counting = o.Counting.withDefaults()
-	d = &DB{path: path, opts: o, codec: c, changed: make(chan struct{})}
+	d = &DB{path: path, opts: o, codec: c, changed: make(chan struct{}), index: newIndex(indexBudget)}
 	d.zones.add(o.Counting.Zone)
 	b, err := openBolt(path, &bolt.Options{
 		MaxSize: int(o.MaxBytes),
@@ -358,6 +361,7 @@ func (d *DB) load() error {
 		if err != nil {
 			return err
 		}
+		d.index.forget()
 		d.mu.Lock()
 		defer d.mu.Unlock()
 		d.tail, d.words, d.salvaged = t, w, s

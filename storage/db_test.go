@@ -386,7 +386,7 @@ func TestReadersBesideWriter(t *testing.T) {
 			}
 		})
 	}
-	reading(func() error { _, _, err := d.Calls(Query{Number: "79", Limit: 3}); return err })
+	reading(func() error { _, _, err := d.Calls(Query{Number: []string{"79"}, Limit: 3}); return err })
 	reading(func() error { d.Stats(); _, err := d.Facts("main"); return err })
 	reading(func() error { return d.SetConsumer(Consumer{Name: "central", Journal: d.Journal(), Seq: 0}) })
 	reading(func() error { _, err := d.Retain(Retention{MaxAge: time.Nanosecond}); return err }) // held by the consumer
@@ -455,7 +455,7 @@ func TestNumbersAreFoundAsPeopleWriteThem(t *testing.T) {
 		"+7 (495) 123-45-67": 1, "8 495 123": 1, "1234567": 1, "+74951234567": 1, "101": 1, "4950000": 1,
 		"+8495": 0, "999": 0, "1O1": 0, "trunk": 0,
 	} {
-		if recs, _, err := d.Calls(Query{Number: number}); err != nil || len(recs) != want {
+		if recs, _, err := d.Calls(Query{Number: []string{number}}); err != nil || len(recs) != want {
 			t.Errorf("%s: %d calls, want %d (%v)", number, len(recs), want, err)
 		}
 	}

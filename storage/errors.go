@@ -28,6 +28,8 @@ var (
 	ErrVersion = errors.New("written by a newer version of calljournal")
 	// ErrCursor: a cursor that Calls did not give out.
 	ErrCursor = errors.New("not a cursor of this journal")
+	// ErrQuery: a query that asks for what there is not.
+	ErrQuery = errors.New("not a query that can be answered")
 	// ErrClosed: the journal was closed.
 	ErrClosed = errors.New("journal is closed")
 )

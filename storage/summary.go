@@ -1,9 +1,12 @@
 package storage
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
+	"math"
 	"slices"
+	"strconv"
 	"strings"
 
 	"calljournal/agent/call"
@@ -13,10 +16,12 @@ import (
 // sixty bytes, in order of time. It is made from the record alone, so that the
 // whole index can be made again.
 //
-//	seq, direction, status, flags, durations..., words..., numbers...
+//	seq, direction, status, flags, durations..., words..., numbers..., lasted,
+//	cost, from, to, names...
 //
-// Everything is a uvarint but the numbers, which are length and bytes. A word is
-// its number in the table of words, shifted left over what it is of the call.
+// Everything is a uvarint but the texts, which are length and bytes. A word is
+// its number in the table of words, shifted left over what it is of the call. A
+// party is 1 + its place among the numbers, or, after the last of these, a text.
 type summary struct {
 	seq       uint64
 	direction uint64 // 1 + index in directions, 0: another
@@ -24,7 +29,11 @@ type summary struct {
 	flags     uint64
 	durations [durationCount]uint64 // 1 + zigzag milliseconds, 0: unknown
 	words     []uint64              // word<<wordShift | wordOf...
-	numbers   []string
+	numbers   [][]byte
+	lasted    uint64    // from the start to the end: 1 + zigzag milliseconds, 0: unknown
+	cost      uint64    // 1 + zigzag millionths, 0: none
+	parties   [2][]byte // from, to: by what they are sorted
+	names     [][]byte  // of callers, in small letters: for Query.Text
 }
 
 // The order of all of these is in the file: only append.
@@ -68,13 +77,16 @@ const (
 	wordOfLine
 	wordOfTrunk
 	wordOfSource
-	wordShift = 3
+	wordOfOther // what only Query.Text finds
+	wordShift   = 3
 )
 
 const (
 	maxSummaryNumbers = 16
 	maxSummaryWords   = 64
 	maxNumberBytes    = 48
+	maxSummaryNames   = 4
+	maxNameBytes      = 96
 )
 
 // wordAs is word n in what it is of a call.
@@ -106,7 +118,7 @@ func summarise(r *call.Record, seq uint64, word func(string) uint64) summary {
 		r.WaitMs, r.TotalWaitMs, r.IVRMs, r.QueueMs, r.RingMs, r.TalkMs, r.HoldMs, r.TotalMs,
 	} {
 		if ms != nil {
-			s.durations[i] = 1 + uint64(*ms)<<1 ^ uint64(*ms>>63)
+			s.durations[i] = zigzag(*ms)
 		}
 	}
 	addWord := func(of uint64, text *string) {
@@ -137,11 +149,85 @@ func summarise(r *call.Record, seq uint64, word func(string) uint64) summary {
 	}
 	if r.Line != nil {
 		addWord(wordOfLine, &r.Line.Number)
+		addWord(wordOfLine, r.Line.Name)
 		addWord(wordOfSource, r.Line.Source)
 	}
 	addWord(wordOfTrunk, r.Trunk)
+	addWord(wordOfOther, r.Account)
+	for i := range r.Tags {
+		addWord(wordOfOther, &r.Tags[i])
+	}
 	eachNumber(r, s.addNumber)
+	for _, p := range []*call.Party{&r.From, &r.To} {
+		if p.Name != nil {
+			s.addName(*p.Name)
+		}
+	}
+	if r.EndedAt != 0 {
+		s.lasted = zigzag((int64(r.EndedAt.Ms()) - int64(r.StartedAt.Ms())) / 1000)
+	}
+	if r.Cost != nil {
+		if millionths, ok := amount(r.Cost.Amount); ok {
+			s.cost = zigzag(millionths)
+		}
+	}
+	s.parties = [2][]byte{partyText(&r.From), partyText(&r.To)}
 	return s
+}
+
+// zigzag makes small numbers of small ones, below zero as well, and none of them 0.
+func zigzag(n int64) uint64 { return 1 + (uint64(n)<<1 ^ uint64(n>>63)) }
+
+func unzigzag(u uint64) (n int64, known bool) {
+	if u == 0 {
+		return 0, false
+	}
+	return int64((u-1)>>1) ^ -int64((u-1)&1), true
+}
+
+// partyText is what calls are sorted by: of one caller all stand together,
+// however his number was written.
+func partyText(p *call.Party) []byte {
+	for _, text := range []*string{p.E164, p.Number, p.Extension} {
+		if text != nil && *text != "" {
+			return []byte((*text)[:min(len(*text), maxNumberBytes)])
+		}
+	}
+	return nil
+}
+
+// amount reads a decimal as millionths. What it cannot hold is cut.
+func amount(decimal string) (millionths int64, ok bool) {
+	digits, negative := strings.CutPrefix(decimal, "-")
+	whole, part, _ := strings.Cut(digits, ".")
+	if whole+part == "" || strings.Trim(whole+part, "0123456789") != "" {
+		return 0, false
+	}
+	n, err := strconv.ParseInt(whole+(part + "000000")[:6], 10, 64)
+	if err != nil {
+		n = math.MaxInt64
+	}
+	if n > maxAmount {
+		n = maxAmount
+	}
+	if negative {
+		n = -n
+	}
+	return n, true
+}
+
+const maxAmount = 1 << 60
+
+// addName keeps a name as it is looked for.
+func (s *summary) addName(name string) {
+	text := []byte(strings.ToLower(name))
+	switch {
+	case len(text) == 0 || indexOfText(s.names, text) >= 0 || indexOfText(s.numbers, text) >= 0:
+	case len(text) > maxNameBytes || len(s.names) >= maxSummaryNames:
+		s.flags |= flagCut
+	default:
+		s.names = append(s.names, text)
+	}
 }
 
 // eachNumber gives every number of a call that is not also an extension.
@@ -169,12 +255,13 @@ func (s *summary) addNumber(number string) {
 		s.flags |= flagCut
 		return
 	}
+	text := []byte(number)
 	for i, have := range s.numbers {
-		if strings.Contains(have, number) {
+		if bytes.Contains(have, text) {
 			return
 		}
-		if strings.Contains(number, have) {
-			s.numbers[i] = number
+		if bytes.Contains(text, have) {
+			s.numbers[i] = text
 			return
 		}
 	}
@@ -182,10 +269,26 @@ func (s *summary) addNumber(number string) {
 		s.flags |= flagCut
 		return
 	}
-	s.numbers = append(s.numbers, number)
+	s.numbers = append(s.numbers, text)
 }
 
 func (s *summary) append(b []byte) []byte {
+	b = s.beginning(b)
+	b = binary.AppendUvarint(b, s.lasted)
+	b = binary.AppendUvarint(b, s.cost)
+	for _, p := range s.parties {
+		if i := indexOfText(s.numbers, p); i >= 0 || len(p) == 0 {
+			b = binary.AppendUvarint(b, uint64(i+1))
+			continue
+		}
+		b = binary.AppendUvarint(b, uint64(len(s.numbers)+1))
+		b = appendBytes(b, p)
+	}
+	return appendTexts(b, s.names)
+}
+
+// beginning is what the first summaries consisted of.
+func (s *summary) beginning(b []byte) []byte {
 	b = binary.AppendUvarint(b, s.seq)
 	b = binary.AppendUvarint(b, s.direction)
 	b = binary.AppendUvarint(b, s.status)
@@ -197,45 +300,54 @@ func (s *summary) append(b []byte) []byte {
 	for _, w := range s.words {
 		b = binary.AppendUvarint(b, w)
 	}
-	b = binary.AppendUvarint(b, uint64(len(s.numbers)))
-	for _, n := range s.numbers {
-		b = binary.AppendUvarint(b, uint64(len(n)))
-		b = append(b, n...)
+	return appendTexts(b, s.numbers)
+}
+
+func indexOfText(texts [][]byte, text []byte) int {
+	return slices.IndexFunc(texts, func(t []byte) bool { return bytes.Equal(t, text) })
+}
+
+func appendTexts(b []byte, texts [][]byte) []byte {
+	b = binary.AppendUvarint(b, uint64(len(texts)))
+	for _, text := range texts {
+		b = appendBytes(b, text)
 	}
 	return b
 }
 
-// parse reads what append wrote, into s, whose slices it uses again. What
-// follows is a later version's and no concern of this one.
+// parse reads what append wrote, into s, whose slices it uses again. The texts
+// share memory with b. What follows is a later version's and no concern of this
+// one; what is missing after the numbers an earlier one did not know.
 func (s *summary) parse(b []byte) error {
-	ok := true
-	next := func() uint64 {
-		v, n := binary.Uvarint(b)
-		if n <= 0 {
-			ok = false
-			return 0
-		}
-		b = b[n:]
-		return v
-	}
-	s.seq, s.direction, s.status, s.flags = next(), next(), next(), next()
+	p := parts{b: b}
+	s.seq, s.direction, s.status, s.flags = p.uvarint(), p.uvarint(), p.uvarint(), p.uvarint()
 	for i := range s.durations {
-		s.durations[i] = next()
+		s.durations[i] = p.uvarint()
 	}
-	s.words, s.numbers = s.words[:0], s.numbers[:0]
-	for n := next(); ok && n > 0; n-- {
-		s.words = append(s.words, next())
+	s.words = s.words[:0]
+	for n := p.uvarint(); !p.bad && n > 0; n-- {
+		s.words = append(s.words, p.uvarint())
 	}
-	for n := next(); ok && n > 0; n-- {
-		size := next()
-		if size > uint64(len(b)) {
-			ok = false
-			break
+	s.numbers = p.list(s.numbers[:0])
+	s.lasted, s.cost, s.parties, s.names = 0, 0, [2][]byte{}, s.names[:0]
+	if !p.bad && len(p.b) == 0 {
+		s.flags |= flagCut
+		return nil
+	}
+	s.lasted, s.cost = p.uvarint(), p.uvarint()
+	for i := range s.parties {
+		switch k := p.uvarint(); {
+		case k == 0:
+		case k <= uint64(len(s.numbers)):
+			s.parties[i] = s.numbers[k-1]
+		case k == uint64(len(s.numbers))+1:
+			s.parties[i] = p.bytes()
+		default:
+			p.bad = true
 		}
-		s.numbers = append(s.numbers, string(b[:size]))
-		b = b[size:]
 	}
-	if !ok {
+	s.names = p.list(s.names)
+	if p.bad {
 		return fmt.Errorf("%w: summary ends too early", ErrDamaged)
 	}
 	return nil

@@ -49,6 +49,7 @@ type update struct {
 	tail    tail
 	buckets [bucketCount]*bolt.Bucket
 	last    [bucketCount][]byte // no key in the bucket is greater
+	moved   [][]byte            // keys of summaries
 }
 
 func (u *update) bucket(in bucket) *bolt.Bucket {
@@ -77,6 +78,9 @@ func (u *update) put(in bucket, key, value []byte) error {
 	}
 	if bytes.Equal(old, value) {
 		return nil
+	}
+	if in == inSummaries {
+		u.moved = append(u.moved, key)
 	}
 	if old != nil {
 		extent.remove(old)
@@ -116,6 +120,7 @@ func (d *DB) update(fn func(u *update) error) (tail, error) {
 			return err
 		}
 		u.tail.Commits++
+		d.moved, d.movedIn = u.moved, tx.ID()
 		return d.writeTail(tx, &u.tail)
 	})
 	return u.tail, err

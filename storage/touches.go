@@ -61,7 +61,7 @@ func appendTouch(b []byte, t *journal.Touch) []byte {
 	return appendBytes(b, v.HealedBy)
 }
 
-func appendBytes(b []byte, s string) []byte {
+func appendBytes[T string | []byte](b []byte, s T) []byte {
 	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
 }
 
@@ -72,6 +72,11 @@ type parts struct {
 }
 
 func (p *parts) uvarint() uint64 {
+	if len(p.b) > 0 && p.b[0] < 0x80 { // most are
+		v := p.b[0]
+		p.b = p.b[1:]
+		return uint64(v)
+	}
 	v, n := binary.Uvarint(p.b)
 	return v * p.skip(n)
 }
@@ -91,15 +96,26 @@ func (p *parts) byte() byte {
 	return c
 }
 
-func (p *parts) text() string {
+func (p *parts) text() string { return string(p.bytes()) }
+
+// bytes shares memory with the value.
+func (p *parts) bytes() []byte {
 	n := p.uvarint()
 	if n > uint64(len(p.b)) {
 		p.bad, p.b = true, nil
-		return ""
+		return nil
 	}
-	s := string(p.b[:n])
+	s := p.b[:n:n]
 	p.b = p.b[n:]
 	return s
+}
+
+// list reads texts behind those in into.
+func (p *parts) list(into [][]byte) [][]byte {
+	for n := p.uvarint(); !p.bad && n > 0; n-- {
+		into = append(into, p.bytes())
+	}
+	return into
 }
 
 // skip gives 1 if there were n bytes of something, 0 if there was nothing.

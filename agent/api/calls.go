@@ -62,7 +62,7 @@ func (s *Server) calls(ctx context.Context, in *callsInput) (*struct{ Body Calls
 		return nil, err
 	}
 	recs, cursor, err := s.view(ctx).calls(ctx, storage.Query{
-		From: from, To: to, Direction: in.Direction, Status: in.Status, Number: in.Number, Limit: min(in.Limit, 1000), Cursor: in.Cursor,
+		From: from, To: to, Direction: in.Direction, Status: in.Status, Number: some(in.Number), Limit: min(in.Limit, 1000), Cursor: in.Cursor,
 	})
 	if err != nil {
 		return nil, err
@@ -75,6 +75,14 @@ func (s *Server) calls(ctx context.Context, in *callsInput) (*struct{ Body Calls
 		out.Body.Cursor = &cursor
 	}
 	return out, nil
+}
+
+// some is a list of a text that may be missing.
+func some(text string) []string {
+	if text == "" {
+		return nil
+	}
+	return []string{text}
 }
 
 func timeOf(name, text string) (call.Moment, error) {

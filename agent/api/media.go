@@ -149,7 +149,7 @@ type ListInput struct {
 }
 
 func (in *ListInput) query() (q storage.Query, err error) {
-	q = storage.Query{Number: in.Number, Limit: min(in.Limit, 1000), Cursor: in.Cursor}
+	q = storage.Query{Number: some(in.Number), Limit: min(in.Limit, 1000), Cursor: in.Cursor}
 	if q.From, err = timeOf("from", in.From); err != nil {
 		return q, err
 	}
