@@ -90,6 +90,10 @@ func (f *Forwarders) open(s Settings, log *slog.Logger) (Sink, error) {
 	switch s.Kind {
 	case KindWebhook:
 		return newWebhook(s, f.o.Agent, f.o.Journal.Journal(), f.o.Now)
+	case KindNATS:
+		return newBus(s, f.o.Agent, f.o.Journal.Journal(), log)
+	case KindFile:
+		return newLines(s, f.o.Now)
 	}
 	return nil, fmt.Errorf("kind %q is not known", s.Kind)
 }

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -65,7 +66,7 @@ func TestRunner_BacksOff(t *testing.T) {
 		if s := r.status(); s.State != StateRetrying || s.Error != errDown.Error() || s.NextTry == 0 {
 			t.Errorf("after one try: %+v", s)
 		}
-		time.Sleep(time.Hour)
+		pass(time.Hour)
 		if s := r.status(); s.State != StateStuck || s.Lag != 1 || s.Waiting == 0 || s.Since == 0 {
 			t.Errorf("after an hour: %+v", s)
 		}
@@ -89,7 +90,7 @@ func TestRunner_BacksOff(t *testing.T) {
 			t.Errorf("%d lines in the log for one fault", n)
 		}
 		r.sink.set(nil)
-		time.Sleep(2 * time.Minute)
+		pass(2 * time.Minute)
 		want(t, r.sink.taken(), upTo(1))
 		if s := r.status(); s.State != StateWell || s.Error != "" {
 			t.Errorf("%+v", s)
@@ -108,7 +109,7 @@ func TestRunner_HeedsRetryAfter(t *testing.T) {
 			return nil
 		})
 		r.start(nil, settings())
-		time.Sleep(10 * time.Minute)
+		pass(10 * time.Minute)
 		if gap := r.sink.at[1].Sub(r.sink.at[0]); gap < 5*time.Minute || gap > 6*time.Minute {
 			t.Errorf("asked for 5 minutes, waited %v", gap)
 		}
@@ -134,7 +135,7 @@ func TestRunner_SetsPoisonAside(t *testing.T) {
 		r := newRig(t, 40)
 		r.sink.set(refuse(1, 17, 18, 40))
 		r.start(nil, settings())
-		time.Sleep(time.Minute)
+		pass(time.Minute)
 		want(t, r.sink.taken(), upTo(40, 1, 17, 18, 40))
 		dead, err := r.f.Dead("crm")
 		if err != nil || len(dead) != 4 || dead[1].Seq != 17 || dead[1].Tries != 3 || dead[1].Call != record(17).ID || !strings.Contains(dead[1].Error, "no such client") || dead[1].At == 0 {
@@ -196,19 +197,19 @@ func TestRunner_RefusedAltogether(t *testing.T) {
 		r := newRig(t, 100)
 		r.sink.set(func(context.Context, int, []Entry) error { return &Refused{errors.New("answered 404")} })
 		r.start(nil, settings())
-		time.Sleep(time.Hour)
+		pass(time.Hour)
 		s := r.status()
 		if s.Dead != refusedInRow || s.State != StateStuck || s.Seq != refusedInRow || !strings.Contains(s.Error, "404") {
 			t.Errorf("%+v", s)
 		}
 		r.end()
 		r.start(nil, settings()) // it is remembered
-		time.Sleep(time.Hour)
+		pass(time.Hour)
 		if s := r.status(); s.Dead != refusedInRow || s.State != StateStuck {
 			t.Errorf("after a restart: %+v", s)
 		}
 		r.sink.set(nil)
-		time.Sleep(5 * time.Minute)
+		pass(5 * time.Minute)
 		want(t, r.sink.taken(), upTo(100, upTo(refusedInRow)...))
 		if _, err := r.f.Resend("crm", nil); err != nil {
 			t.Fatal(err)
@@ -241,7 +242,7 @@ func TestRunner_PartialAnswers(t *testing.T) {
 			return errs
 		})
 		r.start(nil, settings())
-		time.Sleep(time.Minute)
+		pass(time.Minute)
 		got := r.sink.taken()
 		slices.Sort(got)
 		want(t, got, upTo(20, 4)) // and none twice
@@ -260,9 +261,9 @@ func TestRunner_ResendsTheSameBytes(t *testing.T) {
 		hang := func(ctx context.Context, _ int, _ []Entry) error { <-ctx.Done(); return ctx.Err() }
 		r.sink.set(hang)
 		r.start(nil, settings())
-		time.Sleep(time.Second)
+		pass(time.Second)
 		r.add(4)
-		time.Sleep(time.Minute)
+		pass(time.Minute)
 		if s := r.status(); !strings.Contains(s.Error, "no answer within 30s") {
 			t.Errorf("%+v", s)
 		}
@@ -309,7 +310,7 @@ func TestRunner_NobodyWaits(t *testing.T) {
 		if took := time.Since(begin); took != 0 {
 			t.Errorf("the reload took %v", took)
 		}
-		time.Sleep(2 * grace)
+		pass(2 * grace)
 		if n := len(slow.requests); n != 2 {
 			t.Errorf("%d requests: %v", n, slow.requests)
 		}
@@ -439,10 +440,18 @@ func TestRunner_Final(t *testing.T) {
 			id  string
 			rev uint64
 		}
-		var got []sent
+		var mu sync.Mutex
+		var all []sent
+		got := func() []sent {
+			mu.Lock()
+			defer mu.Unlock()
+			return slices.Clone(all)
+		}
 		r.sink.set(func(_ context.Context, _ int, batch []Entry) error {
+			mu.Lock()
+			defer mu.Unlock()
 			for _, e := range batch {
-				got = append(got, sent{e.Call.ID, e.Call.Rev})
+				all = append(all, sent{e.Call.ID, e.Call.Rev})
 			}
 			return nil
 		})
@@ -453,17 +462,17 @@ func TestRunner_Final(t *testing.T) {
 		}
 		r.start(nil, settings(func(s *Settings) { s.Final = true }))
 		r.commit(&storage.Batch{Entries: []storage.Entry{revision(1, 1), revision(2, 1)}})
-		time.Sleep(5 * time.Second)
+		pass(5 * time.Second)
 		r.commit(&storage.Batch{Entries: []storage.Entry{revision(2, 2), revision(3, 1)}})
-		time.Sleep(5 * time.Second)
-		if len(got) != 0 {
+		pass(5 * time.Second)
+		if got := got(); len(got) != 0 {
 			t.Errorf("too early: %v", got)
 		}
-		time.Sleep(time.Minute)
+		pass(time.Minute)
 		r.commit(&storage.Batch{Entries: []storage.Entry{revision(1, 2), revision(3, 2)}})
-		time.Sleep(time.Minute)
-		if want := []sent{{record(1).ID, 1}, {record(2).ID, 2}, {record(3).ID, 1}}; !slices.Equal(got, want) {
-			t.Errorf("sent %v, want %v", got, want)
+		pass(time.Minute)
+		if want := []sent{{record(1).ID, 1}, {record(2).ID, 2}, {record(3).ID, 1}}; !slices.Equal(got(), want) {
+			t.Errorf("sent %v, want %v", got(), want)
 		}
 		r.end()
 	})
@@ -510,13 +519,13 @@ func TestRunner_JournalIsFull(t *testing.T) {
 			return nil
 		})
 		r.f.Apply([]Settings{settings()})
-		time.Sleep(10 * time.Minute)
+		pass(10 * time.Minute)
 		want(t, r.sink.taken(), upTo(10))
 		if s := r.status(); s.State != StateStuck || !strings.Contains(s.Error, "no room") {
 			t.Errorf("%+v", s)
 		}
 		full.set(false)
-		time.Sleep(2 * time.Minute)
+		pass(2 * time.Minute)
 		want(t, r.sink.taken(), upTo(20))
 		r.end()
 	})
@@ -542,7 +551,7 @@ func TestRunner_SinkCannotBeMadeOrPanics(t *testing.T) {
 		if s := r.status(); s.State != StateRetrying || !strings.Contains(s.Error, "tls_cert") {
 			t.Errorf("%+v", s)
 		}
-		time.Sleep(time.Minute)
+		pass(time.Minute)
 		want(t, r.sink.taken(), upTo(3))
 		if !strings.Contains(r.logged(), "BUG") {
 			t.Error("the panic is not in the log")
@@ -557,7 +566,7 @@ func TestRunner_ErasedMeanwhile(t *testing.T) {
 		r := newRig(t, 2)
 		r.sink.set(refuse(1))
 		r.start(nil, settings())
-		time.Sleep(time.Minute)
+		pass(time.Minute)
 		if _, err := r.db.Erase(record(1).ID); err != nil {
 			t.Fatal(err)
 		}
@@ -571,7 +580,7 @@ func TestRunner_ErasedMeanwhile(t *testing.T) {
 		if _, err := r.f.Resend("crm", []uint64{1}); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(time.Minute)
+		pass(time.Minute)
 		if !slices.Contains(ops, "delete "+record(1).ID) {
 			t.Errorf("%v", ops)
 		}

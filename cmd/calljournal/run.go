@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"io"
+	stdlog "log"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -33,6 +34,9 @@ func runDaemon(sh *shell) error {
 	level := new(slog.LevelVar)
 	level.Set(agent.Level(c.Log.Level))
 	log := slog.New(logHandler(sh.errOut, level, sh.env))
+	// The libraries' own words, such as net/http's about what a far side said.
+	stdlog.SetFlags(0)
+	stdlog.SetOutput(slog.NewLogLogger(log.Handler(), slog.LevelDebug).Writer())
 	ctx, stop := endBySignal(sh.ctx, log)
 	defer stop()
 
