@@ -42,6 +42,7 @@ var mayImport = map[string][]string{
 	"connectors/replay":     {"agent/call", "connectors/wire", "connectors/replay"},
 	"storage":               {"agent/call", "agent/journal"},
 	"packaging":             {},
+	"packaging/internal":    {"connectors/replay"},
 }
 
 // onlyStandardLibrary and clockless are the packages that must stay pure.
