@@ -118,6 +118,7 @@ type feed struct {
 	tracker *call.Tracker
 	records map[string]call.Record
 	order   []string
+	fresh   []string // recorded since somebody looked, see possible
 	gaps    int
 	notes   []string
 	lines   []string
@@ -156,6 +157,7 @@ func (f *feed) take(c call.Change) {
 			f.order = append(f.order, c.Record.ID)
 		}
 		f.records[c.Record.ID] = *c.Record
+		f.fresh = append(f.fresh, c.Record.ID)
 		f.reasons[c.Record.ID] = c.Reasons
 	case call.CallDeleted:
 		delete(f.records, c.ID)

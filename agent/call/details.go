@@ -426,7 +426,10 @@ func (s *story) legsOf(v *view, r *Record) []Leg {
 			continue
 		}
 		x := Leg{Channel: l.channel, Number: text(s.who(l)), StartedAt: l.created.Ms(), RingingAt: l.ringing.Ms(), AnsweredAt: l.answered.Ms(),
-			EndedAt: l.over().Ms(), Queue: text(l.queue), Cause: l.cause, Result: s.result(l, v)}
+			Queue: text(l.queue), Cause: l.cause, Result: s.result(l, v)}
+		if over := l.over(); over != 0 {
+			x.EndedAt = max(over, l.created).Ms() // clocks step, and facts may come in the wrong order
+		}
 		if ext := s.extension(l); ext != "" {
 			x.Extension = &ext
 		}
