@@ -133,8 +133,12 @@ func rank(l LiveLeg) int {
 }
 
 // leaveOthers: a leg that is seen in one bridge has left the others meanwhile.
+// One that is seen to confer, and it is not said where, is where it was.
 func (t *Tracker) leaveOthers(e Event) {
 	for _, id := range slices.Clone(t.in[e.Leg]) {
+		if e.Bridge == "" && e.App == AppConference && t.rooms[id].kind == BridgeConference {
+			continue
+		}
 		if id != e.Bridge {
 			t.take(Event{Session: e.Session, Seq: e.Seq, At: e.At, Seen: e.Seen, Kind: Parted, Leg: e.Leg, Bridge: id, Data: DoubtLinkLost})
 		}

@@ -159,8 +159,11 @@ func (t *Tracker) take(e Event) {
 	if other := t.raced(e, c); other != nil {
 		c = t.merge(c, other)
 	}
-	c = t.enterRooms(c, &e)
+	c, entered := t.enterRooms(c, &e)
 	t.keep(c, e)
+	if entered {
+		t.meet(c, &e)
+	}
 	switch e.Kind {
 	case LegEnded, LegVanished:
 		if c.live[e.Leg] {
@@ -399,11 +402,11 @@ func (c *held) began() Moment {
 // enterRooms follows who is in which bridge. Legs in one ordinary bridge talk,
 // so their calls are one. In a conference each call stays its own, and is told
 // whom it met.
-func (t *Tracker) enterRooms(c *held, e *Event) *held {
+func (t *Tracker) enterRooms(c *held, e *Event) (_ *held, entered bool) {
 	switch e.Kind {
 	case Joined, LegSeen:
 		if e.Bridge == "" {
-			return c
+			return c, false
 		}
 		r := t.rooms[e.Bridge]
 		if r == nil {
@@ -411,21 +414,16 @@ func (t *Tracker) enterRooms(c *held, e *Event) *held {
 			t.rooms[e.Bridge] = r
 		}
 		if slices.Contains(r.legs, e.Leg) {
-			return c
+			return c, false
 		}
 		for _, leg := range r.legs {
-			other := t.legs[leg]
-			switch {
-			case other == nil || other == c:
-			case r.kind == BridgeTalk:
+			if other := t.legs[leg]; other != nil && other != c && r.kind == BridgeTalk {
 				c = t.merge(c, other)
-			case r.kind == BridgeConference:
-				t.met(other, leg, Met, t.identity(c, e.Leg, e))
-				t.met(c, e.Leg, Met, t.identity(other, leg, e))
 			}
 		}
 		r.legs = append(r.legs, e.Leg)
 		t.in[e.Leg] = append(t.in[e.Leg], e.Bridge)
+		entered = true
 	case Parted, LegEnded, LegVanished:
 		for _, id := range slices.Clone(t.in[e.Leg]) {
 			if e.Kind == Parted && id != e.Bridge {
@@ -458,7 +456,23 @@ func (t *Tracker) enterRooms(c *held, e *Event) *held {
 			}
 		}
 	}
-	return c
+	return c, entered
+}
+
+// meet tells the calls of those in a conference of each other when a leg enters:
+// after the fact that it did, or a Tracker that is restored would hear of a
+// meeting before it knows the leg.
+func (t *Tracker) meet(c *held, e *Event) {
+	r := t.rooms[e.Bridge]
+	if r.kind != BridgeConference {
+		return
+	}
+	for _, leg := range r.legs {
+		if other := t.legs[leg]; other != nil && other != c {
+			t.met(other, leg, Met, t.identity(c, e.Leg, e))
+			t.met(c, e.Leg, Met, t.identity(other, leg, e))
+		}
+	}
 }
 
 // met tells the call c that its leg met (or lost) another call's leg in a

@@ -32,6 +32,7 @@ type eslRow struct {
 	created int64 // seconds
 	columns map[string]string
 	last    *eslEvent
+	room    string // of the conference it is in
 }
 
 // eslEvent is one event, decoded.
@@ -172,6 +173,10 @@ func (f *esl) unbridge(id string) {
 
 func (f *esl) remember(e *eslEvent) {
 	kind, id := e.get("Event-Name"), e.get("Unique-ID")
+	if e.get("Event-Subclass") == "conference::maintenance" {
+		f.confer(f.row(id), e)
+		return
+	}
 	if !strings.HasPrefix(kind, "CHANNEL_") || id == "" {
 		return
 	}
@@ -212,6 +217,21 @@ func (f *esl) remember(e *eslEvent) {
 		f.bridged[id], f.bridged[other] = other, id
 	case "CHANNEL_UNBRIDGE":
 		f.unbridge(id)
+	}
+}
+
+// confer is what the channel of a conference's member says of itself: the room is
+// a variable of it for as long as it is in there.
+func (f *esl) confer(r *eslRow, e *eslEvent) {
+	if r == nil {
+		return
+	}
+	switch e.get("Action") {
+	case "add-member":
+		r.room = e.get("Conference-Unique-ID")
+		r.columns["application"], r.columns["application_data"] = "conference", e.get("Conference-Name")
+	case "del-member":
+		r.room = ""
 	}
 }
 
@@ -612,6 +632,9 @@ func (f *esl) dump(words []string) string {
 	}
 	e := &eslEvent{headers: append([]header{{"Event-Name", "CHANNEL_DATA"}}, slices.DeleteFunc(slices.Clone(r.last.headers),
 		func(h header) bool { return h.name == "Event-Name" })...)}
+	if r.room != "" {
+		e.headers = append(e.headers, header{"variable_conference_uuid", r.room})
+	}
 	if len(words) > 1 && words[1] == "json" {
 		return string(e.json())
 	}
