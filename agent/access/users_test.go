@@ -1,0 +1,152 @@
+package access_test
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"calljournal/agent/access"
+)
+
+func openUsers(t *testing.T, path string) *access.Users {
+	t.Helper()
+	u, err := access.OpenUsers(path, time.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return u
+}
+
+const good = "correct horse"
+
+func TestUsers(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "users.json")
+	u := openUsers(t, path)
+	role := access.Role{Scope: access.ScopeJournal, Department: "Продажи", MaskNumbers: true}
+	if err := u.Add("анна", role, good); err != nil {
+		t.Fatal(err)
+	}
+	if err := u.Add("анна", role, good); !errors.Is(err, access.ErrUserThere) {
+		t.Error(err)
+	}
+	for name, tt := range map[string]struct {
+		name, password string
+		role           access.Role
+	}{
+		"a path":             {"../x", good, role},
+		"no name":            {"", good, role},
+		"a line end":         {"a\nb", good, role},
+		"a short password":   {"b", "short", role},
+		"a long password":    {"b", strings.Repeat("x", 2000), role},
+		"the name":           {"correcthorse", "CorrectHorse", role},
+		"a programs' scope":  {"b", good, access.Role{Scope: access.ScopeSync}},
+		"no scope":           {"b", good, access.Role{}},
+		"an admin with less": {"b", good, access.Role{Scope: access.ScopeAdmin, MaskNumbers: true}},
+	} {
+		if err := u.Add(tt.name, tt.role, tt.password); err == nil {
+			t.Errorf("%s: taken", name)
+		}
+	}
+	b, err := os.ReadFile(path)
+	if err != nil || bytes.Contains(b, []byte(good)) || !bytes.Contains(b, []byte("$argon2id$v=19$m=19456,t=2,p=1$")) {
+		t.Errorf("%v: %s", err, b)
+	}
+	if st, err := os.Stat(path); err != nil || runtime.GOOS != "windows" && st.Mode().Perm() != 0o600 {
+		t.Errorf("%v, %v", st.Mode(), err)
+	}
+
+	u = openUsers(t, path) // after a restart
+	got, err := u.Verify(t.Context(), "анна", good)
+	if err != nil || got.Role != role || got.MadeAt == 0 {
+		t.Errorf("%+v, %v", got, err)
+	}
+	if _, err := u.Verify(t.Context(), "анна", good+"!"); !errors.Is(err, access.ErrPassword) {
+		t.Error(err)
+	}
+	if _, err := u.Verify(t.Context(), "nobody", good); !errors.Is(err, access.ErrPassword) {
+		t.Error(err)
+	}
+	if err := u.SetPassword("анна", "another horse"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := u.Verify(t.Context(), "анна", good); !errors.Is(err, access.ErrPassword) {
+		t.Error("the old password is still good")
+	}
+	if _, err := u.Verify(t.Context(), "анна", "another horse"); err != nil {
+		t.Error(err)
+	}
+	if err := u.Remove("анна"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := u.Verify(t.Context(), "анна", "another horse"); !errors.Is(err, access.ErrPassword) {
+		t.Error("a removed user signs in")
+	}
+	if err := errors.Join(u.Remove("анна")); !errors.Is(err, access.ErrNoUser) {
+		t.Error(err)
+	}
+	if err := u.SetPassword("анна", good); !errors.Is(err, access.ErrNoUser) {
+		t.Error(err)
+	}
+	if len(openUsers(t, path).List()) != 0 {
+		t.Error("the file still has a user")
+	}
+}
+
+// Wrong passwords make the next try wait, of that name and of no other.
+func TestUsers_WrongPasswordsWait(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "users.json")
+	synctest.Test(t, func(t *testing.T) {
+		u := openUsers(t, path)
+		for _, name := range []string{"anna", "boris"} {
+			if err := u.Add(name, access.Role{Scope: access.ScopeJournal}, good); err != nil {
+				t.Fatal(err)
+			}
+		}
+		try := func(name, password string, want error) {
+			t.Helper()
+			if _, err := u.Verify(t.Context(), name, password); !errors.Is(err, want) {
+				t.Errorf("%s: %v, want %v", name, err, want)
+			}
+		}
+		for range 3 {
+			try("anna", "wrong", access.ErrPassword)
+			try("stranger", "wrong", access.ErrPassword)
+		}
+		try("anna", good, access.ErrTooOften)
+		try("another stranger", "wrong", access.ErrTooOften)
+		try("boris", good, nil)
+		time.Sleep(time.Second)
+		try("anna", "wrong", access.ErrPassword)
+		time.Sleep(time.Second)
+		try("anna", good, access.ErrTooOften)
+		time.Sleep(time.Second)
+		try("anna", good, nil)
+		try("anna", "wrong", access.ErrPassword)
+		try("anna", good, nil)
+	})
+}
+
+func TestUsers_DamagedFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "users.json")
+	for _, text := range []string{"{", `[{"name":"anna","scope":"journal","hash":"$argon2id$v=19$m=4294967295,t=1,p=1$AAAA$AAAA"}]`, `[{"name":"anna","scope":"journal","hash":""}]`} {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		u, err := access.OpenUsers(path, time.Now)
+		if text == "{" {
+			if err == nil || !strings.Contains(err.Error(), path) {
+				t.Error(err)
+			}
+			continue
+		}
+		if _, err := u.Verify(t.Context(), "anna", good); !errors.Is(err, access.ErrPassword) {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+}
