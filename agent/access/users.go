@@ -30,6 +30,8 @@ var (
 	ErrUserThere = errors.New("there is a user of that name already")
 	ErrPassword  = errors.New("the name or the password is wrong")
 	ErrTooOften  = errors.New("too many wrong passwords: try again in a while")
+	// ErrNotWritten is a fault of the disk, not of what was asked for.
+	ErrNotWritten = errors.New("the users were not written")
 )
 
 // User is somebody who signs in with a name and a password.
@@ -200,7 +202,7 @@ func (u *Users) change(with func(map[string]account) error) error {
 		err = replace(u.path, append(b, '\n'))
 	}
 	if err != nil {
-		return fmt.Errorf("write the users: %w", err)
+		return errors.Join(ErrNotWritten, err)
 	}
 	u.accounts = next
 	return nil

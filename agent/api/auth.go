@@ -22,11 +22,12 @@ type Token struct {
 	Name string
 	access.Role
 	hash [sha256.Size]byte
+	who  string // in the access log; "": by the name
 }
 
 // NewToken makes a Token of its text that is not limited beyond its scope.
 func NewToken(name, scope, text string) Token {
-	return Token{name, access.Role{Scope: scope}, sha256.Sum256([]byte(text))}
+	return HashedToken(name, scope, sha256.Sum256([]byte(text)))
 }
 
 // Limit is t for the calls of one department, unless that is "", and with
@@ -38,7 +39,7 @@ func (t Token) Limit(department string, maskNumbers bool) Token {
 
 // HashedToken makes a Token of the SHA-256 of its text.
 func HashedToken(name, scope string, hash [sha256.Size]byte) Token {
-	return Token{name, access.Role{Scope: scope}, hash}
+	return Token{Name: name, Role: access.Role{Scope: scope}, hash: hash}
 }
 
 type tokenKey struct{}

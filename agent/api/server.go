@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
+	"path"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -42,13 +44,15 @@ type Store interface {
 	Check() (storage.Report, error)
 }
 
-// Options of New. All but Media and Metrics must be set.
+// Options of New. All but Media, Access, Users and Metrics must be set.
 type Options struct {
 	Agent, Version string
 	Store          Store
 	Status         func(context.Context) (Status, error)
 	Live           func(context.Context) ([]call.Record, error)
 	Media          *media.Library // nil: no folders of sound and faxes
+	Access         *access.Log    // nil: nobody notes who reads
+	Users          *access.Users  // nil: there are none, and none can be made
 	// Healthy says why the daemon should be started again, Ready why it cannot
 	// serve just now; nil is well.
 	Healthy, Ready func() error
@@ -73,6 +77,7 @@ type Server struct {
 	tokens  atomic.Pointer[[]Token]
 	guesses *transport.Guesses
 	polls   chan struct{} // one slot for each request that waits
+	feeds   feedNotes
 	ending  context.Context
 	end     context.CancelFunc
 }
@@ -110,7 +115,9 @@ func (s *Server) routes() {
 		for _, requirement := range ctx.Operation().Security {
 			scopes = append(scopes, requirement["token"]...)
 		}
-		if why := refused(tokenOf(ctx.Context()), scopes, ctx.Operation().Metadata[throughView] != nil); why != "" {
+		why := refused(tokenOf(ctx.Context()), scopes, ctx.Operation().Metadata[throughView] != nil)
+		s.noteOperation(ctx, scopes, why != "")
+		if why != "" {
 			_ = huma.WriteErr(api, ctx, http.StatusForbidden, why)
 			return
 		}
@@ -122,6 +129,7 @@ func (s *Server) routes() {
 	s.mediaRoutes(api)
 	s.stateRoutes(api)
 	s.forwardRoutes(api)
+	s.accessRoutes(api)
 	s.journalRoutes()
 
 	yaml := openAPI(api)
@@ -156,17 +164,20 @@ func (s *Server) nothing(w http.ResponseWriter, r *http.Request) {
 
 // raw is a route outside huma: what it answers is no JSON document.
 func (s *Server) raw(pattern string, scopes []string, h http.HandlerFunc) {
-	s.mux.HandleFunc(pattern, guarded(scopes, false, h))
+	s.mux.HandleFunc(pattern, s.guarded(pattern, scopes, false, h))
 }
 
 // rawViewed is raw for what reads calls through a view, or no calls at all.
 func (s *Server) rawViewed(pattern string, scopes []string, h http.HandlerFunc) {
-	s.mux.HandleFunc(pattern, guarded(scopes, true, h))
+	s.mux.HandleFunc(pattern, s.guarded(pattern, scopes, true, h))
 }
 
-func guarded(scopes []string, viewed bool, h http.HandlerFunc) http.HandlerFunc {
+func (s *Server) guarded(pattern string, scopes []string, viewed bool, h http.HandlerFunc) http.HandlerFunc {
+	what := path.Base(pattern)
 	return func(w http.ResponseWriter, r *http.Request) {
-		if why := refused(tokenOf(r.Context()), scopes, viewed); why != "" {
+		why := refused(tokenOf(r.Context()), scopes, viewed)
+		s.note(r.Context(), scopes, access.Entry{Address: r.RemoteAddr, What: what, Refused: why != ""})
+		if why != "" {
 			problem(w, http.StatusForbidden, why)
 			return
 		}
@@ -229,8 +240,11 @@ func (s *Server) Network() http.Handler {
 // Local is the handler for the control socket: whoever may open the file may
 // ask for everything.
 func (s *Server) Local() http.Handler {
-	local := Token{Name: "control socket", Role: access.Role{Scope: ScopeAdmin}}
 	return s.outer(func(w http.ResponseWriter, r *http.Request) {
+		local := Token{Name: "control socket", Role: access.Role{Scope: ScopeAdmin}, who: "control socket"}
+		if peer, ok := r.Context().Value(peerKey{}).(string); ok {
+			local.who += ": " + peer
+		}
 		s.mux.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), tokenKey{}, local)))
 	})
 }
@@ -291,7 +305,15 @@ func HTTPServer(h http.Handler, log *slog.Logger) *http.Server {
 		ReadTimeout:       15 * time.Second,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    maxHeader,
-		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
+			if u, ok := c.(*net.UnixConn); ok {
+				if peer := peerOf(u); peer != "" {
+					return context.WithValue(ctx, peerKey{}, peer)
+				}
+			}
+			return ctx
+		},
+		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
 }
 
