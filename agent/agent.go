@@ -14,6 +14,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"calljournal/agent/access"
 	"calljournal/agent/api"
 	"calljournal/agent/call"
 	"calljournal/agent/config"
@@ -77,6 +78,9 @@ type Agent struct {
 	network   *transport.Listener // nil: http.listen is ""
 	local     net.Listener        // nil: agent.socket is ""
 	uplink    *uplink.Line        // nil: there is no [uplink]
+	media     *media.Library
+	access    *access.Log
+	users     *access.Users // nil: their file cannot be read
 	startedAt call.Moment
 
 	events chan fact     // links → ingest
@@ -165,9 +169,15 @@ func New(o Options) (_ *Agent, err error) {
 	a.forwards = a.newForwarders()
 	a.metrics = newMetrics(a)
 	a.books.broken = a.metrics.panics.Inc
+	a.media = library(c, o)
+	a.access = access.NewLog(filepath.Join(c.Agent.DataDir, "access.log"))
+	if a.users, err = access.OpenUsers(filepath.Join(c.Agent.DataDir, "users.json"), o.Now); err != nil {
+		a.log.Error("nobody can sign in", "err", err)
+	}
 	a.server = api.New(api.Options{
 		Agent: c.Agent.Name, Version: o.Version, Store: a.store, Status: a.Status, Live: a.Live,
-		Media: library(c, o), Healthy: a.healthy, Ready: a.ready, DeadLetters: deadLetters{a.forwards}, Metrics: a.metrics.registry, Logger: o.Logger, Now: o.Now,
+		Media: a.media, Access: a.access, Users: a.users, Healthy: a.healthy, Ready: a.ready,
+		DeadLetters: deadLetters{a.forwards}, Metrics: a.metrics.registry, Logger: o.Logger, Now: o.Now,
 	})
 	a.server.SetTokens(tokens(c))
 	if a.uplink, err = a.newUplink(c, a.server.Uplink()); err != nil {
@@ -220,6 +230,9 @@ func (a *Agent) close() error {
 	}
 	if a.local != nil {
 		shut(a.local)
+	}
+	if a.access != nil {
+		shut(a.access)
 	}
 	if a.store != nil {
 		errs = append(errs, a.store.Close())

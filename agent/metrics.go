@@ -112,6 +112,8 @@ func (s states) Collect(out chan<- prometheus.Metric) {
 		put(desc("uplink_sessions_total", "Connections to the centre."), counter, float64(u.Sessions))
 		put(desc("uplink_requests_total", "What the centre asked over them."), counter, float64(u.Requests))
 	}
+	put(desc("access_lost_total", "Entries of the access log that could not be written."), counter, float64(s.a.access.Lost()))
+	put(desc("media_slow_total", "Looks for files of calls that were given up because a folder did not answer."), counter, float64(s.a.media.Slow()))
 	consumers, err := s.a.store.Consumers()
 	if err != nil {
 		return

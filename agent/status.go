@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -56,6 +57,12 @@ func (a *Agent) Status(ctx context.Context) (api.Status, error) {
 	}
 	a.retentionStatus(&st)
 	a.forwardStatus(&st)
+	if n := a.access.Lost(); n > 0 {
+		st.Problems = append(st.Problems, fmt.Sprintf("access log: %d entries could not be written: see to room and permissions in %s", n, c.Agent.DataDir))
+	}
+	if a.users == nil {
+		st.Problems = append(st.Problems, fmt.Sprintf("users: %s cannot be read: nobody can sign in", filepath.Join(c.Agent.DataDir, "users.json")))
+	}
 	if st.Uplink = a.uplinkStatus(); st.Uplink != nil && st.Uplink.State != uplink.Up {
 		st.Problems = append(st.Problems, fmt.Sprintf("uplink: %s: %s", st.Uplink.State, cmp.Or(st.Uplink.Error, "no answer yet")))
 	}

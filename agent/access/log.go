@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"slices"
@@ -40,18 +39,13 @@ type Log struct {
 	lost atomic.Uint64
 
 	mu   sync.Mutex
-	file *os.File // nil after a failure: tried again with the next entry
+	file *os.File // nil at first and after a failure: tried again with the next entry
 	size int64
 }
 
-// OpenLog opens the log at path, or begins it; its owner alone may read it.
-func OpenLog(path string) (*Log, error) {
-	l := &Log{path: path}
-	if err := l.open(); err != nil {
-		return nil, fmt.Errorf("open the access log: %w", err)
-	}
-	return l, nil
-}
+// NewLog is the log at path, which its owner alone may read. The file is opened
+// with the first entry.
+func NewLog(path string) *Log { return &Log{path: path} }
 
 func (l *Log) open() error {
 	f, err := os.OpenFile(l.path, os.O_CREATE|os.O_RDWR|os.O_APPEND, 0o600)

@@ -14,10 +14,7 @@ import (
 
 func openLog(t *testing.T, path string) *access.Log {
 	t.Helper()
-	l, err := access.OpenLog(path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	l := access.NewLog(path)
 	t.Cleanup(func() { l.Close() })
 	return l
 }

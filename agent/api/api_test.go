@@ -23,6 +23,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 	"go.uber.org/goleak"
 
+	"calljournal/agent/access"
 	"calljournal/agent/api"
 	"calljournal/agent/call"
 	"calljournal/agent/media"
@@ -51,6 +52,8 @@ type rig struct {
 	h      http.Handler
 	live   []call.Record // calls in progress
 	spool  string        // the folder of sound and faxes
+	access *access.Log
+	users  *access.Users
 }
 
 const (
@@ -68,8 +71,15 @@ func newRig(t testing.TB) *rig {
 	t.Cleanup(func() { db.Close() })
 	r := &rig{db: db, live: []call.Record{*record(7)}}
 	r.spool = t.TempDir()
+	data := t.TempDir()
+	r.access = access.NewLog(filepath.Join(data, "access.log"))
+	t.Cleanup(func() { r.access.Close() })
+	if r.users, err = access.OpenUsers(filepath.Join(data, "users.json"), time.Now); err != nil {
+		t.Fatal(err)
+	}
 	log := slog.New(slog.NewTextHandler(io.Discard, nil))
 	r.server = api.New(api.Options{
+		Access: r.access, Users: r.users,
 		Media: media.New(media.Options{Folders: []media.Folders{{PBX: "main", Recordings: r.spool, Voicemail: r.spool, Fax: r.spool}}, Logger: log, Now: time.Now}),
 		Agent: "office", Version: "test", Store: db,
 		Status: func(context.Context) (api.Status, error) {

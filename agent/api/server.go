@@ -252,7 +252,7 @@ func (s *Server) Local() http.Handler {
 // Uplink is the handler for the connection that this daemon opened to a centre:
 // whom we dialled may follow the feed, and nothing else.
 func (s *Server) Uplink() http.Handler {
-	centre := Token{Name: "uplink", Role: access.Role{Scope: ScopeSync}}
+	centre := Token{Name: "uplink", Role: access.Role{Scope: ScopeSync}, who: "uplink"}
 	return s.outer(func(w http.ResponseWriter, r *http.Request) {
 		s.mux.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), tokenKey{}, centre)))
 	})

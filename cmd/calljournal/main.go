@@ -36,6 +36,8 @@ type verbs struct {
 	Replay   replayVerb   `cmd:"" help:"Rebuild calls from a recorded event stream, without a PBX."`
 	Service  serviceVerb  `cmd:"" help:"Install or control the system service."`
 	Token    tokenVerb    `cmd:"" help:"Make a token for the HTTP interface."`
+	User     userVerb     `cmd:"" help:"Who signs in with a name and a password."`
+	Access   accessVerb   `cmd:"" help:"Who read what of the journal."`
 	Consumer consumerVerb `cmd:"" help:"Consumers of the feed."`
 	Forward  forwardVerb  `cmd:"" help:"See to the forwarders and to what a far side refused."`
 	Backup   backupVerb   `cmd:"" help:"Copy the journal, also while the daemon runs."`
