@@ -65,5 +65,5 @@ fi
 
 debian "$work/sysv"
 timeout 300 systemd-nspawn --quiet --directory="$work/sysv" --as-pid2 --register=no --keep-unit --private-network \
-	bash /root/check/inside.sh >"$work/log" 2>&1 </dev/null || true
-verdict "under the SysV script" "$work/log"
+	bash -c 'exec bash /root/check/inside.sh >/root/check/log 2>&1' >"$work/console" 2>&1 </dev/null || true
+verdict "under the SysV script" "$work/sysv/root/check/log"
