@@ -51,6 +51,13 @@ type Query struct {
 	Cursor string // as given out by the page before, for the same query
 }
 
+// Narrow says that q selects calls by more than the time at which they began.
+func (q Query) Narrow() bool {
+	return len(q.Direction)+len(q.Status)+len(q.Type)+len(q.Employee)+len(q.Department)+len(q.Queue)+len(q.Line)+len(q.Source)+
+		len(q.Trunk)+len(q.numbers())+len(q.Has)+len(q.terms()) > 0 ||
+		q.Missed != nil || q.MinTalk != nil || q.MaxTalk != nil || q.MinWait != nil
+}
+
 // Sorts are what calls can be sorted by. Where it is unknown of a call, the call
 // comes last; where it is the same, the newer call comes first.
 func Sorts() []string {

@@ -105,12 +105,18 @@ func (r *rig) commit(t testing.TB, entries ...storage.Entry) {
 
 func callEntry(n int) storage.Entry { return storage.Entry{Op: storage.OpCall, Call: record(n)} }
 
-func (r *rig) get(t testing.TB, path, token string) *httptest.ResponseRecorder {
+// asker is what both kinds of tests are.
+type asker interface {
+	Helper()
+	Context() context.Context
+}
+
+func (r *rig) get(t asker, path, token string) *httptest.ResponseRecorder {
 	t.Helper()
 	return r.do(t, httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, nil), token)
 }
 
-func (r *rig) do(t testing.TB, req *http.Request, token string) *httptest.ResponseRecorder {
+func (r *rig) do(t asker, req *http.Request, token string) *httptest.ResponseRecorder {
 	t.Helper()
 	if token != "" {
 		req.Header.Set("Authorization", "Bearer "+token)

@@ -12,17 +12,21 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 )
 
-type callsInput struct {
-	From      string   `query:"from" doc:"calls that began then or later: RFC 3339"`
-	To        string   `query:"to" doc:"calls that began before: RFC 3339"`
-	Direction []string `query:"direction" enum:"inbound,outbound,internal"`
-	Status    []string `query:"status" enum:"answered,abandoned,no_answer,busy,rejected,failed,voicemail,fax,self_service"`
-	Number    string   `query:"number" maxLength:"64" doc:"part of any number of the call"`
-	Limit     int      `query:"limit" default:"50" minimum:"1" doc:"more than 1000 is read as 1000"`
-	Cursor    string   `query:"cursor" maxLength:"256" doc:"the cursor of the page before"`
+// CallsInput is what GET /v1/calls can be asked for.
+type CallsInput struct {
+	CallFilter
+	Sort   string `query:"sort" default:"-started_at" doc:"started_at, ended_at, wait, talk, total, ring, from, to, cost or status; with a - in front the greatest first. What is unknown comes last, among equals the newer call first."`
+	Limit  int    `query:"limit" default:"50" minimum:"1" doc:"more than 1000 is read as 1000"`
+	Cursor string `query:"cursor" maxLength:"512" doc:"the cursor of the page before, for the same filter and sort"`
 }
 
-// CallsPage is one page of calls, newest first.
+func (in *CallsInput) query() (storage.Query, error) {
+	q, err := in.CallFilter.query()
+	q.Sort, q.Limit, q.Cursor = in.Sort, min(in.Limit, 1000), in.Cursor
+	return q, err
+}
+
+// CallsPage is one page of calls in the order that was asked for.
 type CallsPage struct {
 	Calls  []*call.Record `json:"calls"`
 	Cursor *string        `json:"cursor" doc:"for the next page; null on the last"`
@@ -39,7 +43,9 @@ func (s *Server) callRoutes(api huma.API) {
 	journal, viewed := []map[string][]string{{"token": {ScopeJournal}}}, map[string]any{throughView: true}
 	huma.Register(api, huma.Operation{
 		OperationID: "calls", Method: http.MethodGet, Path: "/v1/calls", Security: journal, Metadata: viewed,
-		Summary: "Calls, newest first",
+		Summary: "Calls, newest first or in another order",
+		Description: "The pages that follow each other by their cursors show the journal as it was at the first one: " +
+			"no call is skipped or comes twice, whatever arrives or changes meanwhile. What is deleted meanwhile is left out.",
 	}, s.calls)
 	huma.Register(api, huma.Operation{
 		OperationID: "call", Method: http.MethodGet, Path: "/v1/calls/{id}", Security: journal, Metadata: viewed,
@@ -52,18 +58,12 @@ func (s *Server) callRoutes(api huma.API) {
 	}, s.why)
 }
 
-func (s *Server) calls(ctx context.Context, in *callsInput) (*struct{ Body CallsPage }, error) {
-	from, err := timeOf("from", in.From)
+func (s *Server) calls(ctx context.Context, in *CallsInput) (*struct{ Body CallsPage }, error) {
+	q, err := in.query()
 	if err != nil {
 		return nil, err
 	}
-	to, err := timeOf("to", in.To)
-	if err != nil {
-		return nil, err
-	}
-	recs, cursor, err := s.view(ctx).calls(ctx, storage.Query{
-		From: from, To: to, Direction: in.Direction, Status: in.Status, Number: some(in.Number), Limit: min(in.Limit, 1000), Cursor: in.Cursor,
-	})
+	recs, cursor, err := s.view(ctx).calls(ctx, q)
 	if err != nil {
 		return nil, err
 	}

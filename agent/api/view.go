@@ -3,6 +3,8 @@ package api
 import (
 	"context"
 	"errors"
+	"slices"
+	"strings"
 
 	"calljournal/agent/access"
 	"calljournal/agent/call"
@@ -29,15 +31,17 @@ func (v view) calls(ctx context.Context, q storage.Query) (recs []*call.Record, 
 
 // callsThat is calls with a condition that the store does not know.
 func (v view) callsThat(ctx context.Context, q storage.Query, keep func(*call.Record) bool) (recs []*call.Record, cursor string, err error) {
-	if v.role.MaskNumbers && len(q.Number) > 0 {
-		// Digit by digit, the answers would tell what is masked.
-		return nil, "", huma.Error403Forbidden("number: not for a reader who sees numbers masked")
+	if err := v.mayAsk(q); err != nil {
+		return nil, "", err
 	}
 	for wanted := q.Limit; ; q.Limit, q.Cursor = wanted-len(recs), cursor {
 		var page []*call.Record
 		page, cursor, err = v.s.o.Store.Calls(q)
 		if errors.Is(err, storage.ErrCursor) {
-			return nil, "", huma.Error422UnprocessableEntity("cursor: not one that this journal gave out")
+			return nil, "", huma.Error422UnprocessableEntity("cursor: not one that this journal gave out for this filter and sort")
+		}
+		if errors.Is(err, storage.ErrQuery) {
+			return nil, "", huma.Error422UnprocessableEntity(err.Error())
 		}
 		if err != nil {
 			return nil, "", v.s.fault("read calls", err)
@@ -54,6 +58,21 @@ func (v view) callsThat(ctx context.Context, q storage.Query, keep func(*call.Re
 			return nil, "", err
 		}
 	}
+}
+
+// mayAsk refuses what would tell digit by digit what is masked.
+func (v view) mayAsk(q storage.Query) error {
+	if !v.role.MaskNumbers {
+		return nil
+	}
+	for name, asked := range map[string]bool{
+		"number": len(q.Number) > 0, "q": q.Text != "", "sort": slices.Contains([]string{"from", "to"}, strings.TrimPrefix(q.Sort, "-")),
+	} {
+		if asked {
+			return huma.Error403Forbidden(name + ": not for a reader who sees numbers masked")
+		}
+	}
+	return nil
 }
 
 // call is Store.Call. A call that the reader may not see is not there.

@@ -3,53 +3,58 @@ package main
 import (
 	"encoding/csv"
 	"fmt"
-	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"calljournal/agent/api"
 	"calljournal/agent/call"
+	"calljournal/storage"
 )
 
 type callsVerb struct {
-	From      string   `help:"Calls that began then or later: 2026-01-31, 2026-01-31T09:00 or RFC 3339." placeholder:"TIME"`
-	To        string   `help:"Calls that began before." placeholder:"TIME"`
-	Direction []string `help:"inbound, outbound or internal; several with commas." enum:"inbound,outbound,internal" placeholder:"WORD"`
-	Status    []string `help:"answered, abandoned, no_answer, busy, rejected, failed, voicemail, fax, self_service; several with commas." enum:"answered,abandoned,no_answer,busy,rejected,failed,voicemail,fax,self_service" placeholder:"WORD"`
-	Number    string   `help:"Part of any number of the call." placeholder:"DIGITS"`
-	Limit     int      `help:"At most so many." default:"50" placeholder:"N"`
-	Cursor    string   `help:"Go on where the page before ended." placeholder:"CURSOR"`
-	JSON      bool     `name:"json" help:"As JSON: the same as GET /v1/calls." xor:"form"`
-	CSV       bool     `name:"csv" help:"As CSV." xor:"form"`
+	callFlags
+	Sort   string `help:"started_at, ended_at, wait, talk, total, ring, from, to, cost or status; with a - in front the greatest first." default:"-started_at" placeholder:"COLUMN"`
+	Limit  int    `help:"At most so many." default:"50" placeholder:"N"`
+	Cursor string `help:"Go on where the page before ended." placeholder:"CURSOR"`
+	JSON   bool   `name:"json" help:"As JSON: the same as GET /v1/calls." xor:"form"`
+	CSV    bool   `name:"csv" help:"As CSV." xor:"form"`
 }
 
+// pageCalls is the most that the daemon gives at once.
+const pageCalls = 1000
+
 func (v callsVerb) Run(sh *shell) error {
-	filter := url.Values{"limit": {strconv.Itoa(v.Limit)}}
 	if v.Limit < 1 {
 		return &exitError{exitUsage, "--limit: want a number from 1 on"}
 	}
-	for _, f := range []struct{ name, text string }{{"from", v.From}, {"to", v.To}} {
-		if f.text == "" {
-			continue
-		}
-		t, err := timeFlag(f.text)
-		if err != nil {
-			return &exitError{exitUsage, "--" + f.name + ": " + err.Error()}
-		}
-		filter.Set(f.name, t.UTC().Format(time.RFC3339Nano))
+	if !slices.Contains(storage.Sorts(), strings.TrimPrefix(v.Sort, "-")) {
+		return &exitError{exitUsage, "--sort: want one of " + strings.Join(storage.Sorts(), ", ") + ", with or without a - in front"}
 	}
-	for name, text := range map[string]string{"direction": strings.Join(v.Direction, ","), "status": strings.Join(v.Status, ","), "number": v.Number, "cursor": v.Cursor} {
-		if text != "" {
-			filter.Set(name, text)
-		}
+	filter, err := v.query()
+	if err != nil {
+		return err
 	}
+	filter.Set("sort", v.Sort)
 	c, err := sh.client()
 	if err != nil {
 		return err
 	}
-	page, err := c.Calls(sh.ctx, filter)
-	if err != nil {
-		return err
+	page := api.CallsPage{Calls: []*call.Record{}}
+	for cursor := v.Cursor; ; cursor = *page.Cursor {
+		filter.Set("limit", strconv.Itoa(min(v.Limit-len(page.Calls), pageCalls)))
+		if cursor != "" {
+			filter.Set("cursor", cursor)
+		}
+		next, err := c.Calls(sh.ctx, filter)
+		if err != nil {
+			return err
+		}
+		page.Calls, page.Cursor = append(page.Calls, next.Calls...), next.Cursor
+		if page.Cursor == nil || len(page.Calls) >= v.Limit {
+			break
+		}
 	}
 	switch {
 	case v.JSON:
@@ -64,16 +69,6 @@ func (v callsVerb) Run(sh *shell) error {
 		fmt.Fprintf(sh.errOut, "There are more: add --cursor %s\n", *page.Cursor)
 	}
 	return nil
-}
-
-// timeFlag reads a time as people write it, in this machine's zone.
-func timeFlag(s string) (time.Time, error) {
-	for _, layout := range []string{time.RFC3339Nano, "2006-01-02T15:04:05", "2006-01-02T15:04", "2006-01-02 15:04", "2006-01-02"} {
-		if t, err := time.ParseInLocation(layout, s, time.Local); err == nil {
-			return t, nil
-		}
-	}
-	return time.Time{}, fmt.Errorf("%q is no time: want 2026-01-31, 2026-01-31T09:00 or RFC 3339", s)
 }
 
 func (sh *shell) callsTable(calls []*call.Record) error {
@@ -127,7 +122,7 @@ func csvMs(p *int64) string {
 // (OWASP, CSV injection). A number in international form begins with + and gets
 // the mark too: it is text.
 func cell(s string) string {
-	if s != "" && strings.ContainsRune("=+-@\t\r", rune(s[0])) {
+	if s != "" && strings.ContainsRune("=+-@\t\r\n", rune(s[0])) {
 		return "'" + s
 	}
 	return s

@@ -1,0 +1,130 @@
+package api
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"calljournal/agent/call"
+	"calljournal/storage"
+
+	"github.com/danielgtaylor/huma/v2"
+)
+
+// CallFilter says which calls are meant, everywhere in the same words. A
+// parameter that may be given several times means any of what it says; a call
+// must satisfy every parameter.
+type CallFilter struct {
+	From       string   `query:"from" doc:"calls that began then or later: RFC 3339"`
+	To         string   `query:"to" doc:"calls that began before: RFC 3339"`
+	Direction  []string `query:"direction,explode" doc:"inbound, outbound, internal"`
+	Status     []string `query:"status,explode" doc:"answered, abandoned, no_answer, busy, rejected, failed, voicemail, fax, self_service"`
+	Missed     string   `query:"missed" doc:"true: only missed calls; false: only others"`
+	Type       []string `query:"type,explode" doc:"unique, repeat, target, callback, called_back, came_back, lost, short, spam"`
+	Employee   []string `query:"employee,explode" doc:"name or extension of somebody who made the call, was called, or took part in it"`
+	Department []string `query:"department,explode" doc:"of such an employee"`
+	Queue      []string `query:"queue,explode" doc:"one that the call waited in"`
+	Line       []string `query:"line,explode" doc:"the company's number, or the name it has in the configuration"`
+	Source     []string `query:"source,explode" doc:"of the line"`
+	Trunk      []string `query:"trunk,explode" doc:"the endpoint that led outside"`
+	Number     []string `query:"number,explode" doc:"part of any number of the call; spaces, brackets and dashes do not count"`
+	MinTalk    string   `query:"min_talk" doc:"talk of at least: 90s, 1m30s, or seconds"`
+	MaxTalk    string   `query:"max_talk" doc:"talk of at most"`
+	MinWait    string   `query:"min_wait" doc:"wait of at least"`
+	Has        []string `query:"has,explode" doc:"recording, voicemail, fax"`
+	Text       string   `query:"q" doc:"words of which each is part of a name, number, employee, department, queue, line, source, trunk, tag or account of the call; or the id of a call"`
+}
+
+// The words of the parameters that know only some. The first ones may also be
+// given with commas between them.
+var filterWords = map[string][]string{
+	"direction": {call.Inbound, call.Outbound, call.Internal},
+	"status": {
+		call.StatusAnswered, call.StatusAbandoned, call.StatusNoAnswer, call.StatusBusy, call.StatusRejected,
+		call.StatusFailed, call.StatusVoicemail, call.StatusFax, call.StatusSelfService,
+	},
+	"type": {"unique", "repeat", "target", "callback", "called_back", "came_back", "lost", "short", "spam"},
+	"has":  {"recording", "voicemail", "fax"},
+}
+
+const (
+	maxFilterWords = 100
+	maxFilterBytes = 300 // of one word
+)
+
+// query makes a query of the store, or an answer to what was wrong.
+func (f *CallFilter) query() (q storage.Query, err error) {
+	var wrong []error
+	refuse := func(name, format string, args ...any) {
+		wrong = append(wrong, &huma.ErrorDetail{Location: "query." + name, Message: fmt.Sprintf(format, args...)})
+	}
+	moment := func(name, text string) (m call.Moment) {
+		m, err := timeOf(name, text)
+		if err != nil {
+			refuse(name, "want a time as 2026-01-31T09:00:00Z (a + must be written %%2B in an address)")
+		}
+		return m
+	}
+	words := func(name string, given []string) (list []string) {
+		known := filterWords[name]
+		for _, text := range given {
+			parts := []string{text}
+			if known != nil {
+				parts = strings.Split(text, ",")
+			}
+			for _, w := range parts {
+				switch {
+				case w == "":
+				case len(w) > maxFilterBytes:
+					refuse(name, "more than %d bytes", maxFilterBytes)
+				case known != nil && !slices.Contains(known, w):
+					refuse(name, "%q is not known: want %s", w, strings.Join(known, ", "))
+				default:
+					list = append(list, w)
+				}
+			}
+		}
+		if len(list) > maxFilterWords {
+			refuse(name, "more than %d of them", maxFilterWords)
+		}
+		return list
+	}
+	duration := func(name, text string) *time.Duration {
+		if text == "" {
+			return nil
+		}
+		d, err := time.ParseDuration(text)
+		if seconds, plain := strconv.ParseUint(text, 10, 31); plain == nil {
+			d, err = time.Duration(seconds)*time.Second, nil
+		}
+		if err != nil || d < 0 {
+			refuse(name, "want a length of time as 90s, 1m30s, or seconds")
+			return nil
+		}
+		return &d
+	}
+	q = storage.Query{
+		From: moment("from", f.From), To: moment("to", f.To),
+		Direction: words("direction", f.Direction), Status: words("status", f.Status), Type: words("type", f.Type), Has: words("has", f.Has),
+		Employee: words("employee", f.Employee), Department: words("department", f.Department), Queue: words("queue", f.Queue),
+		Line: words("line", f.Line), Source: words("source", f.Source), Trunk: words("trunk", f.Trunk), Number: words("number", f.Number),
+		MinTalk: duration("min_talk", f.MinTalk), MaxTalk: duration("max_talk", f.MaxTalk), MinWait: duration("min_wait", f.MinWait),
+		Text: f.Text,
+	}
+	if len(f.Text) > maxFilterBytes {
+		refuse("q", "more than %d bytes", maxFilterBytes)
+	}
+	if f.Missed != "" {
+		missed, err := strconv.ParseBool(f.Missed)
+		if err != nil {
+			refuse("missed", "want true or false")
+		}
+		q.Missed = &missed
+	}
+	if len(wrong) > 0 {
+		return q, huma.Error422UnprocessableEntity("the filter cannot be understood", wrong...)
+	}
+	return q, nil
+}

@@ -1,0 +1,76 @@
+package main
+
+import (
+	"fmt"
+	"net/url"
+	"strconv"
+	"time"
+)
+
+// callFlags say which calls are meant: the filters of GET /v1/calls. A flag that
+// may be given several times means any of what it says.
+type callFlags struct {
+	From       string         `help:"Calls that began then or later: 2026-01-31, 2026-01-31T09:00 or RFC 3339." placeholder:"TIME"`
+	To         string         `help:"Calls that began before." placeholder:"TIME"`
+	Direction  []string       `help:"inbound, outbound or internal; several with commas." enum:"inbound,outbound,internal" placeholder:"WORD"`
+	Status     []string       `help:"answered, abandoned, no_answer, busy, rejected, failed, voicemail, fax, self_service; several with commas." enum:"answered,abandoned,no_answer,busy,rejected,failed,voicemail,fax,self_service" placeholder:"WORD"`
+	Missed     *bool          `help:"Only missed calls; --no-missed: only others." negatable:""`
+	Type       []string       `help:"unique, repeat, target, callback, called_back, came_back, lost, short, spam; several with commas." enum:"unique,repeat,target,callback,called_back,came_back,lost,short,spam" placeholder:"WORD"`
+	Employee   []string       `help:"Name or extension of somebody who took part; may be repeated." sep:"none" placeholder:"NAME"`
+	Department []string       `help:"Of such an employee; may be repeated." sep:"none" placeholder:"NAME"`
+	Queue      []string       `help:"A queue that the call waited in; may be repeated." sep:"none" placeholder:"NAME"`
+	Line       []string       `help:"The company's number, or its name; may be repeated." sep:"none" placeholder:"NUMBER"`
+	Source     []string       `help:"Where the line's callers come from; may be repeated." sep:"none" placeholder:"NAME"`
+	Trunk      []string       `help:"The endpoint that led outside; may be repeated." sep:"none" placeholder:"NAME"`
+	Number     []string       `help:"Part of any number of the call; may be repeated." sep:"none" placeholder:"DIGITS"`
+	MinTalk    *time.Duration `help:"Talk of at least: 90s, 1m30s." placeholder:"TIME"`
+	MaxTalk    *time.Duration `help:"Talk of at most." placeholder:"TIME"`
+	MinWait    *time.Duration `help:"Wait of at least." placeholder:"TIME"`
+	Has        []string       `help:"recording, voicemail or fax; several with commas." enum:"recording,voicemail,fax" placeholder:"WORD"`
+	Text       string         `name:"q" help:"Words of names, numbers, tags and the like, which must all be there; or the id of a call." placeholder:"TEXT"`
+}
+
+// query is the flags as the daemon is asked.
+func (f *callFlags) query() (url.Values, error) {
+	q := url.Values{}
+	for _, t := range []struct{ name, text string }{{"from", f.From}, {"to", f.To}} {
+		if t.text == "" {
+			continue
+		}
+		at, err := timeFlag(t.text)
+		if err != nil {
+			return nil, &exitError{exitUsage, "--" + t.name + ": " + err.Error()}
+		}
+		q.Set(t.name, at.UTC().Format(time.RFC3339Nano))
+	}
+	for name, words := range map[string][]string{
+		"direction": f.Direction, "status": f.Status, "type": f.Type, "employee": f.Employee, "department": f.Department, "queue": f.Queue,
+		"line": f.Line, "source": f.Source, "trunk": f.Trunk, "number": f.Number, "has": f.Has,
+	} {
+		for _, w := range words {
+			q.Add(name, w)
+		}
+	}
+	for name, d := range map[string]*time.Duration{"min_talk": f.MinTalk, "max_talk": f.MaxTalk, "min_wait": f.MinWait} {
+		if d != nil {
+			q.Set(name, d.String())
+		}
+	}
+	if f.Missed != nil {
+		q.Set("missed", strconv.FormatBool(*f.Missed))
+	}
+	if f.Text != "" {
+		q.Set("q", f.Text)
+	}
+	return q, nil
+}
+
+// timeFlag reads a time as people write it, in this machine's zone.
+func timeFlag(s string) (time.Time, error) {
+	for _, layout := range []string{time.RFC3339Nano, "2006-01-02T15:04:05", "2006-01-02T15:04", "2006-01-02 15:04", "2006-01-02"} {
+		if t, err := time.ParseInLocation(layout, s, time.Local); err == nil {
+			return t, nil
+		}
+	}
+	return time.Time{}, fmt.Errorf("%q is no time: want 2026-01-31, 2026-01-31T09:00 or RFC 3339", s)
+}
