@@ -22,6 +22,7 @@ const (
 	fileTimes  = "times"
 	fileMeta   = "meta.json"
 	fileExpect = "expect.json"
+	fileCDR    = "cdr.csv"
 )
 
 // maxArchive bounds what an archive may unpack to: it may come from outside.
@@ -31,6 +32,7 @@ const maxArchive = 256 << 20
 type Packed struct {
 	Name                        string
 	Stream, Times, Meta, Expect []byte
+	CDR                         []byte // nil if the PBX wrote none
 }
 
 // WriteArchive writes recordings so that the same ones always give the same
@@ -46,7 +48,7 @@ func WriteArchive(w io.Writer, recordings []Packed) error {
 		for _, f := range []struct {
 			name string
 			data []byte
-		}{{fileMeta, p.Meta}, {fileExpect, p.Expect}, {fileTimes, p.Times}, {fileStream, p.Stream}} {
+		}{{fileMeta, p.Meta}, {fileExpect, p.Expect}, {fileCDR, p.CDR}, {fileTimes, p.Times}, {fileStream, p.Stream}} {
 			if f.data == nil {
 				continue
 			}
@@ -98,6 +100,8 @@ func ReadArchive(r io.Reader) ([]*Recording, error) {
 			rec.Stream = data
 		case fileExpect:
 			rec.Expect = data
+		case fileCDR:
+			rec.CDR = data
 		}
 		if err != nil {
 			return nil, err

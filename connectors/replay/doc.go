@@ -16,6 +16,7 @@
 // testdata holds all of them, demo the few that the program carries with it.
 // Each is a folder in the archive: stream (the bytes), times (when they came),
 // meta.json (when and over which connections), expect.json (what the SIP wire
-// said meanwhile, for package judge). internal/pack makes the archives from
+// said meanwhile, for package judge), cdr.csv (what the PBX itself wrote of the
+// calls; only for the tests of healing). internal/pack makes the archives from
 // folders as the recorder writes them, and says how.
 package replay

@@ -34,6 +34,9 @@ type Recording struct {
 	// Expect says what a journal must make of it, as package judge reads it;
 	// nil if nobody knows.
 	Expect []byte
+
+	// CDR is what the PBX itself wrote of the calls, as CSV; nil if it was not kept.
+	CDR []byte
 }
 
 // Part is one connection's share of the stream.

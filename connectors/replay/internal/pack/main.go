@@ -82,6 +82,11 @@ func load(folder string) (replay.Packed, error) {
 		}
 		*f.into = data
 	}
+	cdr, err := read(filepath.Join(folder, "cdr.csv"))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return p, err
+	}
+	p.CDR = cdr
 	return p, nil
 }
 
