@@ -115,20 +115,21 @@ func trackerOptions(kind string, v variant) call.Options {
 
 // feed is what a reader of the sync feed would know.
 type feed struct {
-	tracker *call.Tracker
-	records map[string]call.Record
-	order   []string
-	fresh   []string // recorded since somebody looked, see possible
-	gaps    int
-	notes   []string
-	lines   []string
-	reasons map[string][]call.Reason
-	kept    map[uint64]call.Event // what the store holds of open calls
-	options call.Options
+	tracker  *call.Tracker
+	records  map[string]call.Record
+	order    []string
+	fresh    []string // recorded since somebody looked, see possible
+	gaps     int
+	notes    []string
+	lines    []string
+	reasons  map[string][]call.Reason
+	evidence map[string][]call.Event
+	kept     map[uint64]call.Event // what the store holds of open calls
+	options  call.Options
 }
 
 func newFeed(o call.Options) *feed {
-	return &feed{tracker: call.New(o), options: o, records: map[string]call.Record{}, reasons: map[string][]call.Reason{}, kept: map[uint64]call.Event{}}
+	return &feed{tracker: call.New(o), options: o, records: map[string]call.Record{}, reasons: map[string][]call.Reason{}, evidence: map[string][]call.Event{}, kept: map[uint64]call.Event{}}
 }
 
 func (f *feed) apply(e call.Event) {
@@ -159,6 +160,7 @@ func (f *feed) take(c call.Change) {
 		f.records[c.Record.ID] = *c.Record
 		f.fresh = append(f.fresh, c.Record.ID)
 		f.reasons[c.Record.ID] = c.Reasons
+		f.evidence[c.Record.ID] = slices.Clone(c.Evidence)
 	case call.CallDeleted:
 		delete(f.records, c.ID)
 	case call.GapFound:

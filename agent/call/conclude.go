@@ -24,8 +24,11 @@ func conclude(o Options, c *held, now Moment) (*Record, []Reason) {
 	r.Legs = s.legsOf(v, r)
 	s.media(v, r)
 	s.doubts(c, v, r)
+	s.honest(v, r)
 	for _, l := range s.order {
-		r.PBXIDs = append(r.PBXIDs, string(l.id))
+		if s.report == nil || !s.report.nameless[l.id] {
+			r.PBXIDs = append(r.PBXIDs, string(l.id))
+		}
 	}
 	return r, s.why
 }

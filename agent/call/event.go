@@ -73,6 +73,15 @@ const (
 
 	// later additions: the values are stored
 	LegGone // the leg is over for its far end, though the PBX may keep it a while and say its end late
+
+	// Reported: a row of the PBX's own record file, read later (report.go). Of one
+	// leg: as LegEnded with its whole History. Of a leg and whom it was connected
+	// with: Result is set, as of DialEnded; History has Created, Answered and HungUp
+	// of that stretch; Peer or PeerChannel is the other side, Connected the number
+	// that was called there; App, Data, Queue and DurationMs (its time limit) are
+	// the application's; By is EndedByFarEnd if that one mostly ends so; Doubt is
+	// what is doubtful about the moments.
+	Reported
 )
 
 // AppKind is what an application of the dialplan means for a call.
@@ -284,4 +293,6 @@ type Event struct {
 	// Connected is the number of the other side as shown to a leg that the PBX
 	// called: of a click-to-call's first leg, whom the call is for.
 	Connected string `cbor:"40,keyasint,omitempty"`
+	// Doubt is what is doubtful about a Reported fact, as a record's doubts say it.
+	Doubt string `cbor:"41,keyasint,omitempty"`
 }

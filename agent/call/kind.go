@@ -51,6 +51,7 @@ var kindNames = [...]string{
 	Snapshot:     "Snapshot",
 	Ticked:       "Ticked",
 	Unexplained:  "Unexplained",
+	Reported:     "Reported",
 	LegGone:      "LegGone",
 }
 

@@ -182,6 +182,9 @@ func (s *story) askedFor(v *view) string {
 		if l.connected != "" && !l.calling && !s.opts.Extensions.MatchString(l.connected) {
 			return l.connected
 		}
+		if s.report != nil && l.local && l.calling && l.number != "" && !s.opts.Extensions.MatchString(l.number) {
+			return l.number // the row of a Local half has the number that the Originate showed
+		}
 		if l.numbered != "" && l.numbered != s.extension(v.first) && !s.opts.Extensions.MatchString(l.numbered) {
 			return l.numbered
 		}

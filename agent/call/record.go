@@ -182,6 +182,12 @@ const (
 	DoubtClockStepped = "clock_stepped"
 	DoubtFactsLost    = "facts_lost" // a fact that another one presupposes never came
 	DoubtTooLong      = "too_many_facts"
+
+	// Of calls that the PBX's own records had to tell of.
+	DoubtStartReported = "start_reported" // the start was not seen; its time is the PBX's record's, mostly to the second
+	DoubtEndReported   = "end_reported"   // the same of the end
+	DoubtAnswerUnknown = "answer_unknown" // a person was spoken with, and the PBX's record does not tell since when
+	DoubtZoneAssumed   = "zone_assumed"   // the PBX's record has local times, and nothing says of which time zone
 )
 
 // Gap is a stretch of time in which the daemon did not see a PBX.

@@ -49,14 +49,19 @@ type story struct {
 	waiting map[LegID]string // the queue that a leg waits in, while the facts are read
 	why     []Reason
 	ours    map[LegID]bool
-	now     Moment // the moment of a live view; zero for a call that is over
+	now     Moment  // the moment of a live view; zero for a call that is over
+	report  *report // what the PBX's own records add; nil: there are none
 }
 
 // tell reads the facts into legs. Every fact counts by its own stamp; the order
 // in which a PBX writes about different legs proves nothing.
 func tell(o Options, c *held, now Moment) *story {
-	facts := c.facts
-	s := &story{opts: o, facts: facts, ours: c.live, legs: map[LegID]*leg{}, pairs: map[LegID]LegID{}, waiting: map[LegID]string{}, now: now}
+	rep := readReport(c.facts, c.live)
+	facts, ours := c.facts, c.live
+	if rep != nil {
+		facts, ours = rep.facts, rep.legs
+	}
+	s := &story{opts: o, facts: facts, ours: ours, report: rep, legs: map[LegID]*leg{}, pairs: map[LegID]LegID{}, waiting: map[LegID]string{}, now: now}
 	for i := range facts {
 		s.read(&facts[i])
 	}
@@ -101,7 +106,7 @@ func latest(m *Moment, at Moment) {
 
 func (s *story) read(e *Event) {
 	switch e.Kind {
-	case BridgeMerged, LinkDown, LinkGap:
+	case BridgeMerged, LinkDown, LinkGap, Reported:
 		return
 	case Met, MetLeft:
 		return

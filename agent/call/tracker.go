@@ -112,6 +112,8 @@ func (t *Tracker) Apply(e Event) []Change {
 	case Ticked:
 	case Unexplained:
 		t.anomaly(e, e.Data)
+	case Reported:
+		t.reported(e)
 	default:
 		t.take(e)
 	}
@@ -141,6 +143,10 @@ func (t *Tracker) Live(now Moment) []Record {
 // take finds the call of a fact about a leg, ties calls together where the fact
 // says that they are one, keeps the fact, and records the call when it is over.
 func (t *Tracker) take(e Event) {
+	if e.Kind == Reported { // of a call that was held when the last run ended
+		t.reported(e)
+		return
+	}
 	c := t.callOf(e)
 	if c == nil {
 		t.anomaly(e, "a fact about no known leg")

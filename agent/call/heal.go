@@ -1,0 +1,315 @@
+package call
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+)
+
+// This file brings the rows of the PBX's own records to the calls that they are
+// about: to one that the Tracker still holds, to one that is closed and in the
+// journal, or to one of which nothing was seen.
+//
+//	rows ──▶ those of one call ──┬─ held, and touched by a gap ──▶ kept, like any fact
+//	                             ├─ held or closed, and seen whole ──▶ left alone
+//	                             ├─ closed, with doubts ──▶ its facts and the rows, concluded again
+//	                             └─ unknown, and in a gap ──▶ the rows alone: backfilled
+
+// Closed is a call as the journal has it.
+type Closed struct {
+	Record *Record
+	Facts  []Event // what it was concluded from
+}
+
+// slack is how exact a row's moments are taken to be: whole seconds, cut down.
+const slack = 2 * time.Second
+
+// Heal takes in rows (events of the kind Reported) that were read because of the
+// gaps. find gives the closed calls that any of the ids (of legs, or linked ids)
+// is part of. Rows that say nothing new change nothing, so that it does no harm
+// to read them twice.
+func (t *Tracker) Heal(rows []Event, gaps []Gap, find func(ids []string, from, to Moment) []Closed) []Change {
+	t.out = nil
+	for _, group := range byCall(rows) {
+		if t.heldReport(group) {
+			continue
+		}
+		var ids []string
+		from, to := group[0].History.Created, group[0].History.HungUp
+		for i := range group {
+			e := &group[i]
+			for _, id := range []string{e.Link, string(e.Leg), string(e.Peer)} {
+				if id != "" && !slices.Contains(ids, id) {
+					ids = append(ids, id)
+				}
+			}
+			earliest(&from, e.History.Created)
+			latest(&to, e.History.HungUp)
+		}
+		t.healClosed(group, find(ids, from, to), inGap(gaps, from, to))
+	}
+	return t.out
+}
+
+// inGap: the stretch was, in part at least, not seen.
+func inGap(gaps []Gap, from, to Moment) bool {
+	return slices.ContainsFunc(gaps, func(g Gap) bool { return from < g.To && to.Add(slack) > g.From })
+}
+
+// byCall sorts rows into those of one call each, by every tie that they show:
+// linked ids, the ids of legs, the names of channels that were there at the same
+// time, the halves of Local channels. The first of a group began first.
+func byCall(rows []Event) [][]Event {
+	group := make([]int, len(rows)) // the row that stands for the group
+	var root func(int) int
+	root = func(i int) int {
+		for group[i] != i {
+			i = group[i]
+		}
+		return i
+	}
+	tied := map[string]int{}
+	byName := map[string][]int{}
+	for i := range rows {
+		group[i] = i
+	}
+	join := func(key string, i int) {
+		if key == "" {
+			return
+		}
+		if j, ok := tied[key]; ok {
+			group[root(i)] = root(j)
+		} else {
+			tied[key] = i
+		}
+	}
+	for i := range rows {
+		e := &rows[i]
+		join(e.Link, i)
+		join(string(e.Leg), i)
+		join(string(e.Peer), i)
+		if e.History.Vars != nil {
+			join(e.History.Vars["other_loopback_leg_uuid"], i)
+			join(e.History.Vars["last_bridge_to"], i)
+		}
+		for _, name := range []string{e.Channel, e.PeerChannel} {
+			if name == "" || e.App == AppConference && name == e.PeerChannel || !unique(name) {
+				continue
+			}
+			name = strings.TrimSuffix(strings.TrimSuffix(name, ";1"), ";2")
+			for _, j := range byName[name] {
+				if near(e.History, rows[j].History) {
+					group[root(i)] = root(j)
+				}
+			}
+			byName[name] = append(byName[name], i)
+		}
+	}
+	groups := map[int][]Event{}
+	for i := range rows {
+		groups[root(i)] = append(groups[root(i)], rows[i])
+	}
+	out := slices.Collect(maps.Values(groups))
+	for _, g := range out {
+		slices.SortStableFunc(g, func(a, b Event) int {
+			return cmp.Or(cmp.Compare(a.History.Created, b.History.Created), compareIDs(string(a.Leg), string(b.Leg)))
+		})
+	}
+	slices.SortFunc(out, func(a, b []Event) int {
+		return cmp.Or(cmp.Compare(a[0].History.Created, b[0].History.Created), compareIDs(string(a[0].Leg), string(b[0].Leg)))
+	})
+	return out
+}
+
+// compareIDs orders ids as they were given out: "….9" before "….10".
+func compareIDs(a, b string) int { return cmp.Or(cmp.Compare(len(a), len(b)), cmp.Compare(a, b)) }
+
+// unique: the channel's name has a running number, so that it is one channel's.
+func unique(name string) bool {
+	i := strings.LastIndexByte(name, '-')
+	return i > 0 && i+4 < len(name) && !strings.Contains(name, "@127.") && !strings.HasPrefix(name, "sofia/") && !strings.HasPrefix(name, "loopback/")
+}
+
+// near: names of channels begin again when the PBX does, so only rows that
+// touch each other in time mean the same channel.
+func near(a, b *LegHistory) bool {
+	return a.Created <= b.HungUp.Add(slack) && b.Created <= a.HungUp.Add(slack)
+}
+
+// heldReport gives the rows of a group to the call that the Tracker still holds.
+func (t *Tracker) heldReport(group []Event) bool {
+	var c *held
+	for i := range group {
+		if c = t.heldBy(&group[i]); c != nil {
+			break
+		}
+	}
+	if c == nil {
+		return false
+	}
+	if !c.halfSeen() {
+		return true
+	}
+	for _, e := range group {
+		t.keepReport(c, e)
+	}
+	if c.up == 0 {
+		t.record(c, group[0].Seen)
+	}
+	return true
+}
+
+// reported takes in one row as a fact, as a restart gives it back.
+func (t *Tracker) reported(e Event) {
+	c := t.heldBy(&e)
+	if c == nil {
+		t.anomaly(e, "a row of the PBX's records about no open call")
+		return
+	}
+	t.keepReport(c, e)
+	if c.up == 0 {
+		t.record(c, e.Seen)
+	}
+}
+
+func (t *Tracker) keepReport(c *held, e Event) {
+	if slices.ContainsFunc(c.facts, func(f Event) bool { return f.Kind == Reported && sameRow(&f, &e) }) {
+		return
+	}
+	if _, known := c.live[e.Leg]; !known && e.Leg != "" && t.legs[e.Leg] == nil {
+		c.live[e.Leg] = false
+		t.legs[e.Leg] = c
+	}
+	t.keep(c, e)
+}
+
+// heldBy is the held call that a row is about.
+func (t *Tracker) heldBy(e *Event) *held {
+	for _, id := range []LegID{e.Leg, e.Peer, LegID(e.Link)} {
+		if c := t.legs[id]; id != "" && c != nil {
+			return c
+		}
+	}
+	if e.Link != "" && t.links[e.Link] != nil {
+		return t.links[e.Link]
+	}
+	var found *held
+	for _, name := range []string{e.Channel, e.PeerChannel} {
+		if name == "" || !unique(name) {
+			continue
+		}
+		for c := range t.calls {
+			if (found == nil || c.id < found.id) && slices.ContainsFunc(c.facts, func(f Event) bool {
+				return (f.Channel == name || f.PeerChannel == name) && f.At >= e.History.Created.Add(-slack) && f.At <= e.History.HungUp.Add(slack)
+			}) {
+				found = c
+			}
+		}
+	}
+	return found
+}
+
+// halfSeen: the link was away while the call was up, so that its rows may know
+// more.
+func (c *held) halfSeen() bool { return halfSeen(c.facts) }
+
+func halfSeen(facts []Event) bool {
+	return slices.ContainsFunc(facts, func(e Event) bool {
+		switch e.Kind {
+		case LinkDown, LinkGap, LegSeen, LegVanished, Reported:
+			return true
+		}
+		return false
+	})
+}
+
+// healClosed concludes once more a call that is in the journal, or for the first
+// time one of which nothing was seen.
+func (t *Tracker) healClosed(group []Event, known []Closed, blind bool) {
+	c := &held{live: map[LegID]bool{}}
+	open := slices.DeleteFunc(slices.Clone(known), func(k Closed) bool { return !halfSeen(k.Facts) })
+	if len(known) > 0 && len(open) == 0 || len(known) == 0 && !blind {
+		return // seen whole; or nothing that a gap explains
+	}
+	slices.SortFunc(open, func(a, b Closed) int {
+		return cmp.Or(cmp.Compare(a.Record.StartedAt, b.Record.StartedAt), strings.Compare(a.Record.ID, b.Record.ID))
+	})
+	for _, k := range open {
+		for _, f := range k.Facts {
+			c.facts = append(c.facts, f)
+			c.livedIn(&f)
+		}
+	}
+	before := len(c.facts)
+	for _, e := range group {
+		if !slices.ContainsFunc(c.facts, func(f Event) bool { return f.Kind == Reported && sameRow(&f, &e) }) && len(c.facts) < maxFacts {
+			c.facts = append(c.facts, e)
+			c.livedIn(&e)
+		}
+	}
+	if len(c.facts) == before {
+		return // every row is known
+	}
+	for i := range c.facts {
+		c.facts[i].N = uint64(i + 1) // their own, for the reasons
+	}
+	if len(open) == 0 {
+		id := cmp.Or(group[0].Link, string(group[0].Leg))
+		c.id, c.rev = t.opts.PBX+":"+id, 1
+		if r, why := conclude(t.opts, c, 0); r != nil {
+			r.Rev = c.rev
+			t.out = append(t.out, Change{Op: CallRecorded, ID: r.ID, Record: r, Reasons: why, Evidence: c.facts})
+		}
+		return
+	}
+	was := open[0].Record
+	c.id, c.rev = was.ID, was.Rev+1
+	r, why := conclude(t.opts, c, 0)
+	if r == nil || len(open) == 1 && t.sameConclusion(open[0], r) {
+		return
+	}
+	r.Rev = c.rev
+	t.out = append(t.out, Change{Op: CallRecorded, ID: r.ID, Record: r, Reasons: why, Evidence: c.facts})
+	for _, k := range open[1:] {
+		t.out = append(t.out, Change{Op: CallDeleted, ID: k.Record.ID, Into: r.ID})
+	}
+}
+
+// sameConclusion: the rows say nothing that was not known.
+func (t *Tracker) sameConclusion(k Closed, r *Record) bool {
+	then := &held{id: k.Record.ID, facts: k.Facts, live: map[LegID]bool{}}
+	for i := range then.facts {
+		then.livedIn(&then.facts[i])
+	}
+	before, _ := conclude(t.opts, then, 0)
+	x, err := json.Marshal(before)
+	y, err2 := json.Marshal(r)
+	return err == nil && err2 == nil && bytes.Equal(x, y)
+}
+
+// livedIn makes the leg of a kept fact one of the call's, as taking it in did.
+func (c *held) livedIn(e *Event) {
+	if e.Leg != "" && e.Kind != Met && e.Kind != MetLeft {
+		c.live[e.Leg] = false
+	}
+	if provesLife[e.Kind] || e.Kind == DialEnded {
+		for _, leg := range tied(*e) {
+			c.live[leg] = false
+		}
+	}
+}
+
+// Doubtful says how many calls are up that the link was away from: their rows
+// are still to come.
+func (t *Tracker) Doubtful() (n int) {
+	for c := range t.calls {
+		if c.up > 0 && c.halfSeen() {
+			n++
+		}
+	}
+	return n
+}

@@ -1,0 +1,229 @@
+package agent_test
+
+import (
+	"bytes"
+	"cmp"
+	"fmt"
+	"hash/fnv"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"calljournal/agent/call"
+	"calljournal/connectors"
+	"calljournal/connectors/asterisk"
+	"calljournal/connectors/replay"
+	"calljournal/connectors/replay/judge"
+)
+
+// What the PBX's own records make of calls that were not seen, or half: judged
+// by what the SIP wire said. A record file tells less than the events, so a
+// field may be unknown; what it does say must be right, to the second.
+
+// cdrOf reads what the PBX itself wrote of a recording's calls.
+func cdrOf(t *testing.T, r *replay.Recording, records connectors.Records) (rows []call.Event) {
+	t.Helper()
+	heading := strings.NewReplacer("duration_f", "duration", "billsec_f", "billsec")
+	for line := range bytes.Lines([]byte(heading.Replace(string(r.CDR)))) {
+		e, err := records.Read(line, call.MomentOf(r.T0.Add(time.Hour)))
+		if err != nil {
+			t.Fatalf("%v: %s", err, line)
+		}
+		if e.Kind != 0 {
+			rows = append(rows, e)
+		}
+	}
+	return rows
+}
+
+// misled are the recordings of which the PBX's own record says something wrong,
+// with the fields: what no reader of it can know better.
+var misled = map[string]string{
+	"fax_in":          "status, fax: the application ran in the middle, the row names the last",
+	"in_reject_603":   "status: DIALSTATUS of a refusal is NOANSWER",
+	"out_603":         "status: the same",
+	"out_404":         "status: the same of a number that does not exist",
+	"conf_3":          "total_ms, status, talk_ms, answered_by: of two in a room one has the row",
+	"park_wrong_slot": "status: ParkedCall ran and ended",
+}
+
+// unsaid are the fields that a record file cannot tell of: it may give null, an
+// empty list or nothing.
+func (f *feed) judgeHealed(t *testing.T, e *judge.Expect, name string, wrongFields string) {
+	t.Helper()
+	records, err := judge.Records(f.current())
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := judge.Judge(e, records, judge.Slack(1100*time.Millisecond))
+	for _, n := range f.notes {
+		t.Error(n)
+	}
+	half := map[string]bool{}
+	for _, r := range f.current() {
+		half[r.ID] = r.Quality == call.QualityPartial
+	}
+	for _, c := range v.Calls {
+		if c.Missing || c.Spurious {
+			t.Errorf("%s: missing %v, spurious %v: %s", name, c.Missing, c.Spurious, c.Call)
+		}
+		for _, m := range c.Wrong {
+			if unknown := m.Got == "null" || m.Got == "[]" || m.Want == "sound" && m.Field == "timeline"; unknown && m.Field != "status" && m.Field != "direction" {
+				continue
+			}
+			if m.Field == "recordings" || half[c.ID] && slices.Contains([]string{"hold_ms", "ring_ms", "ivr_ms", "queue_ms", "transfers"}, m.Field) {
+				continue // nothing is written of these, and of the events only a part was seen
+			}
+			if !strings.Contains(wrongFields, m.Field) {
+				t.Errorf("%s: [%s] %s: expected %s, got %s", name, c.Call, m.Field, m.Want, m.Got)
+			}
+		}
+	}
+}
+
+// closedOf finds calls as the journal would.
+func (f *feed) closedOf(ids []string, _, _ call.Moment) (out []call.Closed) {
+	for _, r := range f.current() {
+		if slices.ContainsFunc(r.PBXIDs, func(id string) bool { return slices.Contains(ids, id) }) || slices.Contains(ids, strings.TrimPrefix(r.ID, "main:")) {
+			out = append(out, call.Closed{Record: &r, Facts: slices.Clone(f.evidence[r.ID])})
+		}
+	}
+	return out
+}
+
+func (f *feed) heal(rows []call.Event, gaps ...call.Gap) {
+	for _, c := range f.tracker.Heal(rows, gaps, f.closedOf) {
+		f.take(c)
+	}
+}
+
+// TestHealed_Unseen: nothing at all was seen of the calls.
+func TestHealed_Unseen(t *testing.T) {
+	for _, r := range recordings(t, replay.Asterisk) {
+		if r.CDR == nil {
+			continue
+		}
+		t.Run(r.Name, func(t *testing.T) {
+			expect, err := judge.Read(r.Expect)
+			if err != nil {
+				t.Fatal(err)
+			}
+			rows := cdrOf(t, r, asterisk.NewRecords(nil, time.UTC))
+			f := newFeed(trackerOptions(r.Kind, usual))
+			gap := call.Gap{PBX: "main", From: call.MomentOf(r.T0.Add(-time.Hour)), To: call.MomentOf(r.T0.Add(time.Hour))}
+			f.heal(rows, gap)
+			if *showFacts {
+				f.print(t)
+			}
+			f.judgeHealed(t, expect, r.Name, misled[r.Name])
+			for _, c := range f.current() {
+				if c.Quality != call.QualityBackfilled {
+					t.Errorf("%s has quality %s", c.ID, c.Quality)
+				}
+			}
+			before := len(f.order)
+			texts := f.texts()
+			f.heal(rows, gap)
+			if after := f.texts(); len(f.order) != before || fmt.Sprint(after) != fmt.Sprint(texts) {
+				t.Error("reading the rows twice made something new")
+			}
+		})
+	}
+}
+
+// TestHealed_Cut: the link broke for a second in the middle of the calls, at
+// several moments of each recording.
+func TestHealed_Cut(t *testing.T) {
+	for _, r := range recordings(t, replay.Asterisk) {
+		if r.CDR == nil || len(r.Cuts) > 0 || r.Name == "late_connect" {
+			continue
+		}
+		t.Run(r.Name, func(t *testing.T) {
+			t.Parallel()
+			expect, err := judge.Read(r.Expect)
+			if err != nil {
+				t.Fatal(err)
+			}
+			facts := factsOf(t, r, usual)
+			whole := rebuilt(r.Kind, facts)
+			rows := cdrOf(t, r, asterisk.NewRecords(nil, time.UTC))
+			h := fnv.New32a()
+			h.Write([]byte(r.Name))
+			phase := time.Duration(h.Sum32() % 500)
+			for n := range 8 {
+				from := call.MomentOf(r.T0.Add(r.Duration()*time.Duration(n)/8 + phase*time.Millisecond))
+				to := from.Add(time.Duration(300+700*(n%3)) * time.Millisecond)
+				f := newFeed(trackerOptions(r.Kind, usual))
+				for _, e := range withEnd(cutOut(facts, from, to)) {
+					f.apply(e)
+				}
+				before := map[string]call.Record{}
+				for _, c := range f.current() {
+					before[c.ID] = c
+				}
+				f.heal(rows, call.Gap{PBX: "main", From: from, To: to})
+				if *showFacts {
+					fmt.Printf("cut %d from %v to %v\n", n, from.Time(), to.Time())
+					f.print(t)
+				}
+				f.judgeHealed(t, expect, fmt.Sprintf("%s cut %d at %v", r.Name, n, from.Time().Sub(r.T0)), misled[r.Name])
+				for _, c := range f.current() {
+					if b, ok := before[c.ID]; ok && b.Quality == call.QualityComplete && c.Rev != b.Rev {
+						t.Errorf("cut %d: %s was seen whole, and its rows changed it", n, c.ID)
+					}
+					if _, known := whole[c.ID]; !known {
+						t.Errorf("cut %d: no such id is given to the call seen whole: %s", n, c.ID)
+					}
+				}
+			}
+		})
+	}
+}
+
+// cutOut leaves out what is stated between two moments and puts in what a link
+// says that breaks then: down, up, and a list of what is up.
+func cutOut(facts []call.Event, from, to call.Moment) (out []call.Event) {
+	live := map[call.LegID]*call.LiveLeg{}
+	var order []call.LegID
+	cut := false
+	facts = append(slices.Clone(facts), call.Event{Kind: call.Ticked, At: to, Seen: to})
+	for _, e := range facts {
+		if e.Seen >= to && !cut {
+			cut = true
+			snapshot := call.Event{Kind: call.Snapshot, At: to, Seen: to, Session: 2}
+			for _, id := range order {
+				if l := live[id]; l != nil {
+					snapshot.Live = append(snapshot.Live, *l)
+				}
+			}
+			out = append(out, call.Event{Kind: call.LinkDown, At: from, Seen: from, Data: "cut"}, call.Event{Kind: call.LinkUp, At: to, Seen: to, Session: 2}, snapshot)
+		}
+		if e.Seen < from || e.Seen >= to || e.Kind == call.LinkUp || e.Kind == call.Snapshot {
+			out = append(out, e)
+		}
+		l := live[e.Leg]
+		switch {
+		case e.Kind == call.LegCreated:
+			born := call.Moment(0)
+			if s, _, ok := strings.Cut(string(e.Leg), "."); ok {
+				fmt.Sscan(s, &born)
+			}
+			live[e.Leg] = &call.LiveLeg{Leg: e.Leg, Link: e.Link, Channel: e.Channel, Endpoint: e.Endpoint, Local: e.Local, State: e.State, Number: e.Number,
+				CallerName: e.CallerName, Dialled: e.Dialled, Context: e.Context, Account: e.Account, Created: cmp.Or(born*1e6, e.At), Originated: e.Originated}
+			order = append(order, e.Leg)
+		case l == nil:
+		case e.Kind == call.LegAnswered:
+			l.State = call.StateUp
+		case e.Kind == call.LegRinging:
+			l.State = call.StateRinging
+		case e.Kind == call.Joined:
+			l.Bridge, l.BridgeKind = e.Bridge, e.BridgeKind
+		case e.Kind == call.Parted && l.Bridge == e.Bridge:
+			l.Bridge = ""
+		case e.Kind == call.LegEnded:
+			delete(live, e.Leg)
+		}
+	}
+	return out
+}
