@@ -382,6 +382,10 @@ func (s *story) status(v *view) (string, *Cause) {
 		s.because("status", "the PBX itself said busy")
 		return StatusBusy, c
 	}
+	if res := s.report.refusal(); res != "" {
+		s.because("status", "the PBX's own record says how it ended")
+		return res, v.caller.cause
+	}
 	s.because("status", "nobody was called and nothing answered")
 	return StatusFailed, v.caller.cause
 }

@@ -28,6 +28,7 @@ type report struct {
 	whole    bool           // nothing at all was seen
 	doubts   []string
 
+	opts     Options
 	first    Moment // the first leg that was seen to be made
 	firstLeg LegID
 
@@ -52,11 +53,11 @@ type sight struct {
 }
 
 // readReport gives nil if there are no rows among the facts.
-func readReport(facts []Event, live map[LegID]bool) *report {
+func readReport(o Options, facts []Event, live map[LegID]bool) *report {
 	if !slices.ContainsFunc(facts, func(e Event) bool { return e.Kind == Reported }) {
 		return nil
 	}
-	p := &report{legs: maps.Clone(live), nameless: map[LegID]bool{}, started: map[LegID]bool{}, ended: map[LegID]bool{}, whole: true,
+	p := &report{opts: o, legs: maps.Clone(live), nameless: map[LegID]bool{}, started: map[LegID]bool{}, ended: map[LegID]bool{}, whole: true,
 		seen: map[LegID]*sight{}, names: map[string]LegID{}}
 	if p.legs == nil {
 		p.legs = map[LegID]bool{}
@@ -238,8 +239,12 @@ func (p *report) told(leg LegID) bool {
 // other puts in the leg at the other side of a row, which has none of its own.
 func (p *report) other(row *Event, id LegID, at Moment) {
 	name, local := endpointOf(row.PeerChannel)
+	number := ""
+	if row.PeerChannel == "" && (p.opts.Extensions.MatchString(row.Number) || p.opts.Extensions.MatchString(row.Connected)) {
+		number = row.Connected // only the caller's numbers are written: an employee dialled this one's
+	}
 	at = max(at, p.of(row.Leg).from)
-	if p.begin(row, Event{Leg: id, Channel: row.PeerChannel, Endpoint: name, Local: local, State: StateDown, At: at}) {
+	if p.begin(row, Event{Leg: id, Channel: row.PeerChannel, Endpoint: name, Number: number, Local: local, State: StateDown, At: at}) {
 		p.add(row, Event{Kind: Dialled, Leg: row.Leg, Peer: id, PeerChannel: row.PeerChannel, Number: row.Connected, At: at})
 	}
 }
@@ -485,6 +490,14 @@ func (e *Event) callerLeft() bool {
 	}
 	limit := time.Duration(e.DurationMs) * time.Millisecond
 	return limit == 0 || h.HungUp.Sub(h.Created) < limit-time.Second
+}
+
+// refusal is how a call ended of which no called leg is known, if a row says so.
+func (p *report) refusal() string {
+	if p == nil {
+		return ""
+	}
+	return map[string]string{"BUSY": StatusBusy, "NOANSWER": StatusNoAnswer}[p.rows[len(p.rows)-1].Result]
 }
 
 // endpointOf takes the name of a channel apart as connectors do, for one of

@@ -56,7 +56,7 @@ type story struct {
 // tell reads the facts into legs. Every fact counts by its own stamp; the order
 // in which a PBX writes about different legs proves nothing.
 func tell(o Options, c *held, now Moment) *story {
-	rep := readReport(c.facts, c.live)
+	rep := readReport(o, c.facts, c.live)
 	facts, ours := c.facts, c.live
 	if rep != nil {
 		facts, ours = rep.facts, rep.legs
