@@ -98,6 +98,7 @@ type Agent struct {
 	lastCall  atomic.Pointer[api.LastCall]
 	retention retention
 	forwards  *forward.Forwarders
+	screens   screens // the ingest goroutine's own
 }
 
 // Bounds of what waits in memory between a link and the disk. The links' own
@@ -255,6 +256,8 @@ func (a *Agent) Run(ctx context.Context) error {
 		return done
 	}
 
+	c := a.config.Load()
+	a.forwards.Apply(forwards(c))
 	var lost error // read when committed is closed
 	committed := stage(func() { lost = a.commit(cancel) })
 	ingested := stage(a.ingest)
@@ -271,11 +274,9 @@ func (a *Agent) Run(ctx context.Context) error {
 	for _, l := range a.links {
 		links.Go(func() { a.supervise(ctx, l) })
 	}
-	c := a.config.Load()
 	a.log.Info("calljournal runs", "agent", c.Agent.Name, "version", a.o.Version, "pbx", len(a.links), "journal", a.store.Journal(),
 		"http", c.HTTP.Listen, "took", a.now().Sub(begin).String())
 	a.say(c)
-	a.forwards.Apply(forwards(c))
 	if a.o.Started != nil {
 		a.o.Started()
 	}

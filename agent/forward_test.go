@@ -114,3 +114,63 @@ func TestAgent_Forwards(t *testing.T) {
 	}
 	d.end(t)
 }
+
+// What happens in a call reaches a screen as it happens: each fact is said only
+// once the screen has shown what came before.
+func TestAgent_TellsOfCallsInProgress(t *testing.T) {
+	told := make(chan string, 100)
+	far := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		var body struct {
+			Event     string
+			Extension *string
+			Call      *call.Record
+			Entries   []struct{ Op string }
+		}
+		if err := json.NewDecoder(r.Body).Decode(&body); err != nil {
+			t.Error(err)
+		}
+		switch {
+		case body.Call == nil && len(body.Entries) > 0:
+			return
+		case body.Extension != nil:
+			told <- body.Event + " " + body.Call.ID + " at " + *body.Extension
+		default:
+			told <- body.Event + " " + body.Call.ID
+		}
+	}))
+	defer far.Close()
+	next := func() string {
+		select {
+		case word := <-told:
+			return word
+		case <-time.After(20 * time.Second):
+			return "nothing"
+		}
+	}
+	facts := inbound(1)
+	watching := make(chan struct{})
+	checked := make(chan struct{})
+	session := func(ctx context.Context, _ uint64, emit func(call.Event)) error {
+		begin(emit)
+		<-watching
+		for i, f := range facts {
+			emit(f.event)
+			for _, want := range map[int][]string{ // by place in inbound
+				0: {"started main:1700000000.2"}, 3: {"ringing main:1700000000.2 at 101"}, 8: {"answered main:1700000000.2 at 101"}, 13: {"ended main:1700000000.2"},
+			}[i] {
+				if got := next(); got != want {
+					t.Errorf("after fact %d: %s, want %s", i, got, want)
+				}
+			}
+		}
+		close(checked)
+		<-ctx.Done()
+		return nil
+	}
+	c := testConfig(t, t.TempDir(), "main")
+	c.Forward = []config.Forward{{Name: "crm", Kind: "webhook", URL: far.URL, Batch: 10, Tries: 2, Live: true, Timeout: config.Duration{Duration: 5 * time.Second}}}
+	d := start(t, c, map[string]*fakePBX{"main": {session: session}}, nil)
+	close(watching)
+	<-checked
+	d.end(t)
+}

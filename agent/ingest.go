@@ -47,6 +47,10 @@ func (a *Agent) ingest() {
 	defer tick.Stop()
 	late := time.NewTimer(factsWait)
 	defer late.Stop()
+	a.watch()
+	look := time.NewTimer(glanceEvery)
+	defer look.Stop()
+	looking := false
 	g := newGroup()
 	for _, l := range a.links {
 		if e, ok := l.lastRun(); ok {
@@ -69,6 +73,15 @@ func (a *Agent) ingest() {
 		case f := <-in:
 			a.take(&g, f)
 			a.takeWaiting(&g)
+			if a.screens.watched && !looking {
+				looking = true
+				look.Reset(glanceEvery)
+			}
+		case <-look.C:
+			looking = false
+			if a.screens.watched {
+				a.glance()
+			}
 		case <-a.noMore:
 			a.finish(g)
 			return
@@ -109,6 +122,7 @@ func (a *Agent) takeWaiting(g *group) bool {
 // fires on our clock would come before facts that are older.
 func (a *Agent) tick(g *group, now time.Time) {
 	a.heartbeat.Store(now.UnixNano())
+	a.watch()
 	if a.o.Alive != nil {
 		a.o.Alive()
 	}

@@ -2,6 +2,7 @@ package call
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"regexp"
 	"slices"
@@ -48,6 +49,8 @@ type Tracker struct {
 	ended []*held // recorded calls, oldest first, until their linger is over
 	blind Moment  // since when the link is down; zero while it is up
 	why   string  // and why
+
+	touched map[*held]struct{} // nil: nobody watches
 
 	restoring bool
 	out       []Change
@@ -131,13 +134,16 @@ func (t *Tracker) Live(now Moment) []Record {
 			}
 		}
 	}
-	slices.SortFunc(out, func(a, b Record) int {
-		if a.StartedAt != b.StartedAt {
-			return int(a.StartedAt - b.StartedAt)
-		}
-		return strings.Compare(a.ID, b.ID)
-	})
+	sortCalls(out, func(r Record) *Record { return &r })
 	return out
+}
+
+// sortCalls puts the oldest first.
+func sortCalls[T any](list []T, record func(T) *Record) {
+	slices.SortFunc(list, func(x, y T) int {
+		a, b := record(x), record(y)
+		return cmp.Or(cmp.Compare(a.StartedAt, b.StartedAt), strings.Compare(a.ID, b.ID))
+	})
 }
 
 // take finds the call of a fact about a leg, ties calls together where the fact
@@ -378,6 +384,7 @@ func (t *Tracker) merge(a, b *held) *held {
 		t.out = append(t.out, Change{Op: CallDeleted, ID: b.id, Into: a.id})
 	}
 	delete(t.calls, b)
+	t.touch(b)
 	t.ended = slices.DeleteFunc(t.ended, func(c *held) bool { return c == b })
 	return a
 }
@@ -517,6 +524,7 @@ func (t *Tracker) keepAs(c *held, e Event) {
 		return
 	}
 	c.facts = append(c.facts, e)
+	t.touch(c)
 	t.out = append(t.out, Change{Op: FactKept, Event: &e})
 }
 

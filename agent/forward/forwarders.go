@@ -8,6 +8,7 @@ import (
 	"reflect"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"calljournal/agent/call"
@@ -70,7 +71,9 @@ var ErrUnknown = errors.New("no such forwarder")
 // Forwarders are all that are configured. Its methods may be called from any
 // goroutine.
 type Forwarders struct {
-	o       Options
+	o        Options
+	watchers atomic.Pointer[[]*runner] // those that want live events: not to wait for mu
+
 	mu      sync.Mutex
 	runners map[string]*runner
 	ended   bool
@@ -79,6 +82,7 @@ type Forwarders struct {
 // New makes Forwarders that send nothing: Apply must follow.
 func New(o Options) *Forwarders {
 	f := &Forwarders{o: o, runners: map[string]*runner{}}
+	f.watchers.Store(new([]*runner))
 	if o.Open == nil {
 		f.o.Open = f.open
 	}
@@ -126,6 +130,13 @@ func (f *Forwarders) Apply(all []Settings) {
 			f.retire(name)
 		}()
 	}
+	var watchers []*runner
+	for _, r := range f.runners {
+		if r.live != nil {
+			watchers = append(watchers, r)
+		}
+	}
+	f.watchers.Store(&watchers)
 	f.retireUnknown(wanted)
 }
 

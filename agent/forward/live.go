@@ -11,23 +11,12 @@ const (
 )
 
 // Watched says whether any forwarder wants live events.
-func (f *Forwarders) Watched() bool {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	for _, r := range f.runners {
-		if r.live != nil {
-			return true
-		}
-	}
-	return false
-}
+func (f *Forwarders) Watched() bool { return len(*f.watchers.Load()) > 0 }
 
 // Live tells the forwarders that want to know what just happened. It never waits.
 func (f *Forwarders) Live(e *Event) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	for _, r := range f.runners {
-		if r.live == nil || !r.s.wantsLive(e) {
+	for _, r := range *f.watchers.Load() {
+		if !r.s.wantsLive(e) {
 			continue
 		}
 		select {
