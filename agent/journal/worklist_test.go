@@ -2,6 +2,7 @@ package journal_test
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -11,14 +12,21 @@ import (
 
 func (o *office) worklist() []journal.MissedCaller {
 	o.t.Helper()
-	list, err := o.engine.Worklist(o.memory, o.all())
-	if err != nil {
-		o.t.Fatal(err)
+	var list []journal.MissedCaller
+	w := journal.Worklist{Rules: o.settings.Rules, Until: o.now + 1}
+	for _, r := range slices.Backward(o.all()) {
+		m, err := w.Caller(o.memory, r, nil)
+		if err != nil {
+			o.t.Fatal(err)
+		}
+		if m != nil {
+			list = append(list, *m)
+		}
 	}
 	return list
 }
 
-func TestEngine_Worklist(t *testing.T) {
+func TestWorklist(t *testing.T) {
 	rules := journal.DefaultRules()
 	o := newOffice(t, rules)
 	from := func(number string, s sketch) sketch { s.number = number; return s }
@@ -70,7 +78,7 @@ func TestEngine_Worklist(t *testing.T) {
 }
 
 // Who should have answered: those whose phones were called, each once.
-func TestEngine_WorklistAsked(t *testing.T) {
+func TestWorklist_Asked(t *testing.T) {
 	o := newOffice(t, journal.DefaultRules())
 	r := missed("a", 0).record()
 	for _, ext := range []string{"101", "102", "101"} {
@@ -85,5 +93,31 @@ func TestEngine_WorklistAsked(t *testing.T) {
 	}
 	if c.Line == nil || str(c.Line.Name) != "Линия 1" || len(c.Queues) != 1 {
 		t.Errorf("line %+v, queues %q", c.Line, c.Queues)
+	}
+}
+
+// A caller who tries every hour and is never answered has one line as long as he
+// goes on, and another after he was lost.
+func TestWorklist_Times(t *testing.T) {
+	o := newOffice(t, journal.DefaultRules())
+	from := func(n int, after time.Duration) sketch {
+		s := missed(fmt.Sprintf("m%d", n), after)
+		s.number = "79031110009"
+		return s
+	}
+	for n := range 30 {
+		o.put(from(n, time.Duration(n)*time.Hour))
+	}
+	o.put(from(30, 100*time.Hour))
+	o.tick(epoch.Add(200 * time.Hour))
+	got := o.worklist()
+	if len(got) != 2 {
+		t.Fatalf("%d lines: %+v", len(got), got)
+	}
+	if m := got[0]; m.Times != 1 || m.State != journal.StateLost || m.LastAt != epoch.Add(100*time.Hour) {
+		t.Errorf("the later one: %+v", m)
+	}
+	if m := got[1]; m.Times != 30 || len(m.Calls) != 20 || m.Calls[19].ID != "m29" || m.FirstAt != epoch || m.LastAt != epoch.Add(29*time.Hour) {
+		t.Errorf("the earlier one: %d times, %d calls, from %s to %s", m.Times, len(m.Calls), m.FirstAt.Time(), m.LastAt.Time())
 	}
 }
