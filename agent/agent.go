@@ -176,7 +176,7 @@ func New(o Options) (_ *Agent, err error) {
 		a.log.Error("nobody can sign in", "err", err)
 	}
 	a.server = api.New(api.Options{
-		Agent: c.Agent.Name, Version: o.Version, Store: a.store, Status: a.Status, Live: a.Live,
+		Agent: c.Agent.Name, Version: o.Version, Store: a.store, Status: a.Status, Live: a.Live, Books: a,
 		Media: a.media, Access: a.access, Users: a.users, Healthy: a.healthy, Ready: a.ready,
 		DeadLetters: deadLetters{a.forwards}, Metrics: a.metrics.registry, Logger: o.Logger, Now: o.Now,
 	})

@@ -5,9 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
 	"runtime/debug"
-	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -24,7 +22,7 @@ const (
 	stateSettings = "books/settings" // the settings in force: standing
 	stateReview   = "books/review"   // how far the calls were settled by them: review
 	stateRules    = "books/rules/"   // + number: journal.Rules that gave verdicts
-	stateSpam     = "books/spam/"    // + history: api.SpamNumber
+	stateSpam     = "books/spam/"    // + history: mark
 )
 
 // books are what the journal says about its calls beyond what the PBXs said:
@@ -56,7 +54,8 @@ type books struct {
 	mu    sync.Mutex // over what follows, which is for all
 	shown api.Review
 	rules map[uint32]journal.Rules
-	spam  map[string]api.SpamNumber // by history
+	rule  journal.Rules
+	spam  map[string]mark // by history
 }
 
 // standing names the settings in force, so that a start notices other ones.
@@ -88,7 +87,7 @@ const reviewSlice = 64
 func openBooks(store Store, s *settings, log *slog.Logger, now func() time.Time) (*books, error) {
 	b := &books{
 		store: store, log: log, now: now, unsaved: map[string][]byte{}, broken: func() {},
-		wake: make(chan struct{}, 1), rules: map[uint32]journal.Rules{}, spam: map[string]api.SpamNumber{},
+		wake: make(chan struct{}, 1), rules: map[uint32]journal.Rules{}, spam: map[string]mark{},
 	}
 	for name, into := range map[string]any{stateSettings: &b.standing, stateReview: &b.review} {
 		v, err := store.State(name)
@@ -118,11 +117,11 @@ func openBooks(store Store, s *settings, log *slog.Logger, now func() time.Time)
 		return nil, err
 	}
 	for history, v := range spam {
-		var n api.SpamNumber
-		if err := json.Unmarshal(v, &n); err != nil {
-			return nil, fmt.Errorf("spam number %s of the journal: %w", history, err)
+		var m mark
+		if err := json.Unmarshal(v, &m); err != nil {
+			return nil, fmt.Errorf("spam number %q of the journal: %w", history, err)
 		}
-		b.spam[history] = n
+		b.spam[history] = m
 	}
 	b.take(s)
 	return b, nil
@@ -153,7 +152,13 @@ func (b *books) take(s *settings) {
 // renew makes the engine of the settings and of the numbers that people named.
 func (b *books) renew() {
 	b.mu.Lock()
-	byHand := slices.Collect(maps.Keys(b.spam))
+	var byHand []string
+	for history, m := range b.spam {
+		if !m.Off {
+			byHand = append(byHand, history)
+		}
+	}
+	b.rule = b.settings.rules
 	b.mu.Unlock()
 	b.engine = b.settings.engine(b.standing.Version, byHand)
 }
@@ -171,7 +176,7 @@ func (b *books) keep(name string, v any) {
 // revisions and types, leaves out what says nothing new, and adds what follows
 // for other calls. It is followed by a commit of the batch, which must succeed
 // before the next.
-func (b *books) settle(batch *storage.Batch) (err error) {
+func (b *books) settle(batch *storage.Batch) error {
 	var news []journal.Incoming
 	for i := range batch.Entries {
 		switch e := &batch.Entries[i]; e.Op {
@@ -181,6 +186,11 @@ func (b *books) settle(batch *storage.Batch) (err error) {
 			news = append(news, journal.Incoming{ID: e.ID})
 		}
 	}
+	return b.settleNews(batch, news)
+}
+
+// settleNews is settle for what is new about the calls in the batch.
+func (b *books) settleNews(batch *storage.Batch, news []journal.Incoming) (err error) {
 	b.pack(batch)
 	if len(news) == 0 {
 		return nil
@@ -300,15 +310,6 @@ func entryID(e *storage.Entry) string {
 	return e.ID
 }
 
-// commit settles a batch and stores it. After an error nothing of it counts as
-// stored, and what is remembered is as it was.
-func (b *books) commit(batch *storage.Batch) error {
-	if err := b.settle(batch); err != nil {
-		return err
-	}
-	return b.put(batch)
-}
-
 // put stores a batch that is settled.
 func (b *books) put(batch *storage.Batch) error {
 	if len(batch.Entries)+len(batch.Moves)+len(batch.State) == 0 {
@@ -361,15 +362,19 @@ func (b *books) trouble(err error) {
 }
 
 // busy says whether slice has something to do.
-func (b *books) busy() bool { return b.counting || b.review.Ended == 0 }
+func (b *books) busy() bool { return b.counting || b.review.Ended == 0 || b.pending() != "" }
 
 // slice goes on with settling the journal anew: first the totals, if the days or
-// the service level are others or there are none yet, then call by call.
+// the service level are others or there are none yet, then the numbers that
+// people named, then call by call.
 func (b *books) slice() error {
 	if b.counting {
 		done, err := b.store.Recount(b.settings.counting)
 		b.counting = err != nil || done.More
 		return err
+	}
+	if history := b.pending(); history != "" {
+		return b.reviewSpam(history)
 	}
 	r := b.review
 	recs, next, err := b.store.CallsAfter(r.After, reviewSlice)

@@ -122,7 +122,7 @@ func (a *Agent) inCommit(ctx context.Context, what string, do func() error) erro
 	case a.orders <- o:
 		return <-o.done
 	case <-a.written:
-		return fmt.Errorf("%s: the daemon is ending", what)
+		return fmt.Errorf("%s: %w: the daemon is ending", what, api.ErrBusy)
 	case <-ctx.Done():
 		return fmt.Errorf("%s: the journal is busy: %w", what, ctx.Err())
 	}

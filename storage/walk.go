@@ -8,6 +8,7 @@ import (
 	bolt "go.etcd.io/bbolt"
 
 	"calljournal/agent/call"
+	"calljournal/agent/journal"
 )
 
 // Position is a place between two calls in the order of their beginnings, for a
@@ -85,4 +86,49 @@ func (d *DB) States(prefix string) (map[string][]byte, error) {
 		return nil, &Error{Op: "read state of", Path: d.path, Err: err}
 	}
 	return values, nil
+}
+
+// walkStep is how many summaries are looked at in one transaction: a long one
+// would keep the writer from using freed pages again.
+const walkStep = 8192
+
+// MissedBefore gives missed calls, newest first by StartedAt, that began before
+// the position and not before from: at most limit of those whose types are
+// wanted, and where each stands.
+func (d *DB) MissedBefore(p Position, from call.Moment, wanted func(journal.Types) bool, limit int) (recs []*call.Record, at []Position, err error) {
+	below, least := p.key(), momentKey(nil, from)
+	var sum summary
+	for done := false; !done; {
+		err = d.view(func(tx *bolt.Tx) error {
+			feed := inFeed.of(tx)
+			c := inSummaries.of(tx).Cursor()
+			k, v := seekBelow(c, below)
+			for range walkStep {
+				if done = k == nil || bytes.Compare(k, least) < 0 || len(recs) == limit; done {
+					return nil
+				}
+				payload, err := d.codec.unseal(kindSummary, k, v)
+				if err == nil {
+					err = sum.parse(payload)
+				}
+				if err != nil {
+					return damagedAt(inSummaries, k, err)
+				}
+				if sum.flags&flagMissed != 0 && wanted(journal.Types(sum.flags/flagTypes)) {
+					rec, err := d.record(feed, sum.seq)
+					if err != nil {
+						return err
+					}
+					recs, at = append(recs, rec), append(at, Position{momentOf(k), binary.BigEndian.Uint64(k[8:])})
+				}
+				below = bytes.Clone(k)
+				k, v = c.Prev()
+			}
+			return nil
+		})
+		if err != nil {
+			return nil, nil, &Error{Op: "read calls of", Path: d.path, Err: err}
+		}
+	}
+	return recs, at, nil
 }

@@ -87,6 +87,7 @@ func newRig(t testing.TB) *rig {
 		},
 		Live:    func(context.Context) ([]call.Record, error) { return r.live, nil },
 		Healthy: func() error { return nil }, Ready: func() error { return errors.New("the disk is full") },
+		Books:  &books{store: db},
 		Logger: log, Now: time.Now,
 	})
 	r.server.SetTokens([]api.Token{
@@ -171,6 +172,13 @@ func TestDoors(t *testing.T) {
 		{"/v1/calls/" + id + "/why", journalToken, 200},
 		{"/v1/calls/main:none", journalToken, 404},
 		{"/v1/live", syncToken, 403},
+		{"/v1/missed", syncToken, 403},
+		{"/v1/missed?state=open", journalToken, 200},
+		{"/v1/missed?state=opened", journalToken, 422},
+		{"/v1/missed?cursor=zzz", journalToken, 422},
+		{"/v1/spam", journalToken, 403},
+		{"/v1/spam", adminToken, 200},
+		{"/v1/erase", adminToken, 405},
 		{"/v1/status", syncToken, 200},
 		{"/v1/status", journalToken, 200},
 		{"/openapi.yaml", "", 401},

@@ -66,6 +66,57 @@ func (c *Client) Why(ctx context.Context, id string) (e Explained, err error) {
 	return e, c.get(ctx, "/v1/calls/"+url.PathEscape(id)+"/why", nil, &e)
 }
 
+// Missed asks for a page of the worklist; filter is the query of GET /v1/missed.
+func (c *Client) Missed(ctx context.Context, filter url.Values) (page MissedPage, err error) {
+	return page, c.get(ctx, "/v1/missed", filter, &page)
+}
+
+// Tag replaces the tags of a call.
+func (c *Client) Tag(ctx context.Context, id string, tags []string) (r *call.Record, err error) {
+	return r, c.change(ctx, http.MethodPut, "/v1/calls/"+url.PathEscape(id)+"/tags", map[string]any{"tags": tags}, &r)
+}
+
+// Spam asks for the numbers that people named as spammers'.
+func (c *Client) Spam(ctx context.Context) (list SpamList, err error) {
+	return list, c.get(ctx, "/v1/spam", nil, &list)
+}
+
+// MarkSpam names a number as a spammer's.
+func (c *Client) MarkSpam(ctx context.Context, number string) (n SpamNumber, err error) {
+	return n, c.change(ctx, http.MethodPut, "/v1/spam/"+url.PathEscape(number), nil, &n)
+}
+
+// UnmarkSpam takes it off the list.
+func (c *Client) UnmarkSpam(ctx context.Context, number string) error {
+	return c.change(ctx, http.MethodDelete, "/v1/spam/"+url.PathEscape(number), nil, nil)
+}
+
+// Erase removes every call of a number, or only counts them. It may take minutes:
+// every call is looked at.
+func (c *Client) Erase(ctx context.Context, number string, count bool) (e Erased, err error) {
+	answer, err := c.send(ctx, http.MethodPost, "/v1/erase", nil, map[string]any{"number": number, "count": count})
+	if err != nil {
+		return e, err
+	}
+	defer answer.Close()
+	return e, decodeAnswer(answer, &e)
+}
+
+// change asks for a change; into may be nil.
+func (c *Client) change(ctx context.Context, method, path string, document, into any) error {
+	ctx, cancel := context.WithTimeout(ctx, askTime)
+	defer cancel()
+	answer, err := c.send(ctx, method, path, nil, document)
+	if err != nil {
+		return err
+	}
+	defer answer.Close()
+	if into == nil {
+		return nil
+	}
+	return decodeAnswer(answer, into)
+}
+
 // ForgetConsumer makes the daemon keep nothing for a consumer any more.
 func (c *Client) ForgetConsumer(ctx context.Context, name string) error {
 	ctx, cancel := context.WithTimeout(ctx, askTime)

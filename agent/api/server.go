@@ -17,6 +17,7 @@ import (
 
 	"calljournal/agent/access"
 	"calljournal/agent/call"
+	"calljournal/agent/journal"
 	"calljournal/agent/media"
 	"calljournal/agent/transport"
 	"calljournal/storage"
@@ -40,6 +41,9 @@ type Store interface {
 	Calls(storage.Query) (recs []*call.Record, cursor string, err error)
 	Call(id string) (*call.Record, error)
 	Why(id string) (*storage.Why, error)
+	Touch(id string) (history string, t journal.Touch, err error)
+	Past(func(journal.Past) error) error
+	MissedBefore(p storage.Position, from call.Moment, wanted func(journal.Types) bool, limit int) ([]*call.Record, []storage.Position, error)
 	Backup(w io.Writer) (int64, error)
 	Check() (storage.Report, error)
 }
@@ -57,6 +61,7 @@ type Options struct {
 	// serve just now; nil is well.
 	Healthy, Ready func() error
 	DeadLetters    DeadLetters
+	Books          Books
 	Metrics        prometheus.Gatherer
 	Logger         *slog.Logger
 	Now            func() time.Time
@@ -126,6 +131,7 @@ func (s *Server) routes() {
 
 	s.feedRoutes(api)
 	s.callRoutes(api)
+	s.booksRoutes(api)
 	s.mediaRoutes(api)
 	s.stateRoutes(api)
 	s.forwardRoutes(api)

@@ -113,6 +113,9 @@ func (v view) why(ctx context.Context, id string) (Explained, error) {
 	if w != nil {
 		out.Reasons, out.Facts = append(out.Reasons, w.Reasons...), append(out.Facts, w.Facts...)
 	}
+	if out.Reasons, err = v.s.explained(id, out.Reasons); err != nil {
+		return Explained{}, v.s.fault("read a call", err)
+	}
 	return out, nil
 }
 

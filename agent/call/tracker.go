@@ -21,9 +21,9 @@ type Options struct {
 }
 
 const (
-	// linger is how long a recorded call still takes facts in. What comes later
+	// Linger is how long a recorded call still takes facts in. What comes later
 	// (a mailbox's light, the answer to an Originate) makes a new revision.
-	linger = 15 * time.Second
+	Linger = 15 * time.Second
 	// maxFacts bounds what one call may hold in memory. A conference of a day
 	// has a few thousand; what exceeds it is a doubt, not a loss of the call.
 	maxFacts = 20000
@@ -46,7 +46,7 @@ type Tracker struct {
 	rooms map[string]*room   // bridges of either kind, by id
 	in    map[LegID][]string // the bridges that a leg is in
 	calls map[*held]struct{}
-	ended []*held // recorded calls, oldest first, until their linger is over
+	ended []*held // recorded calls, oldest first, until their Linger is over
 	blind Moment  // since when the link is down; zero while it is up
 	why   string  // and why
 
@@ -570,7 +570,7 @@ func (t *Tracker) forget(now Moment) {
 			t.ended = t.ended[1:]
 			continue
 		}
-		if now < c.endedAt.Add(linger) && now+Moment(time.Hour.Microseconds()) > c.endedAt {
+		if now < c.endedAt.Add(Linger) && now+Moment(time.Hour.Microseconds()) > c.endedAt {
 			return
 		}
 		t.ended = t.ended[1:]

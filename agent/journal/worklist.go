@@ -53,6 +53,10 @@ type Asked struct {
 	Department *string `json:"department"`
 }
 
+// OpenSince is a moment before which no open missed call began, if the one that
+// ended first began at the given one.
+func OpenSince(began call.Moment) call.Moment { return began.Add(-longestWait) }
+
 const (
 	mostTimes = 1000
 	mostCalls = 20

@@ -33,15 +33,8 @@ type callFlags struct {
 // query is the flags as the daemon is asked.
 func (f *callFlags) query() (url.Values, error) {
 	q := url.Values{}
-	for _, t := range []struct{ name, text string }{{"from", f.From}, {"to", f.To}} {
-		if t.text == "" {
-			continue
-		}
-		at, err := timeFlag(t.text)
-		if err != nil {
-			return nil, &exitError{exitUsage, "--" + t.name + ": " + err.Error()}
-		}
-		q.Set(t.name, at.UTC().Format(time.RFC3339Nano))
+	if err := setTimes(q, f.From, f.To); err != nil {
+		return nil, err
 	}
 	for name, words := range map[string][]string{
 		"direction": f.Direction, "status": f.Status, "type": f.Type, "employee": f.Employee, "department": f.Department, "queue": f.Queue,
@@ -63,6 +56,21 @@ func (f *callFlags) query() (url.Values, error) {
 		q.Set("q", f.Text)
 	}
 	return q, nil
+}
+
+// setTimes puts the flags of a period into a filter.
+func setTimes(q url.Values, from, to string) error {
+	for _, t := range []struct{ name, text string }{{"from", from}, {"to", to}} {
+		if t.text == "" {
+			continue
+		}
+		at, err := timeFlag(t.text)
+		if err != nil {
+			return &exitError{exitUsage, "--" + t.name + ": " + err.Error()}
+		}
+		q.Set(t.name, at.UTC().Format(time.RFC3339Nano))
+	}
+	return nil
 }
 
 // timeFlag reads a time as people write it, in this machine's zone.

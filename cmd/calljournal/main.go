@@ -32,6 +32,10 @@ type verbs struct {
 	Demo     demoVerb     `cmd:"" help:"Show calls arriving from a built-in PBX that plays recorded ones. Needs no configuration and leaves nothing behind."`
 	Status   statusVerb   `cmd:"" help:"Ask the running daemon how it is. Exit code 4 means degraded."`
 	Calls    callsVerb    `cmd:"" help:"List calls, newest first."`
+	Missed   missedVerb   `cmd:"" help:"The worklist: callers whom nobody spoke with, and what became of them."`
+	Tag      tagVerb      `cmd:"" help:"Show or change the tags of a call."`
+	Spam     spamVerb     `cmd:"" help:"The list of spammers' numbers."`
+	Erase    eraseVerb    `cmd:"" help:"Erase every call of a number for good."`
 	Show     showVerb     `cmd:"" help:"Show one call with its legs and its timeline."`
 	Replay   replayVerb   `cmd:"" help:"Rebuild calls from a recorded event stream, without a PBX."`
 	Service  serviceVerb  `cmd:"" help:"Install or control the system service."`
@@ -52,6 +56,7 @@ type verbs struct {
 // shell is what a verb has besides its flags.
 type shell struct {
 	ctx    context.Context
+	in     io.Reader
 	out    io.Writer
 	errOut io.Writer
 	env    config.Env
@@ -91,7 +96,7 @@ func run(args []string) int {
 		fmt.Fprintf(os.Stderr, "calljournal: %v\nTry: calljournal%s --help\n", err, verb)
 		return exitUsage
 	}
-	sh := &shell{ctx: context.Background(), out: os.Stdout, errOut: os.Stderr, env: env, config: v.Config, model: parser.Model}
+	sh := &shell{ctx: context.Background(), in: os.Stdin, out: os.Stdout, errOut: os.Stderr, env: env, config: v.Config, model: parser.Model}
 	for _, p := range line.Path {
 		sh.given = sh.given || p.Flag != nil && p.Flag.Name == "config"
 	}
