@@ -168,6 +168,7 @@ func appendEvent(b []byte, enc cbor.EncMode, e *call.Event) ([]byte, error) {
 		}
 	}
 	f.text(40, e.Connected)
+	f.text(41, e.Doubt)
 	return f.end(), nil
 }
 
