@@ -177,7 +177,7 @@ func New(o Options) (_ *Agent, err error) {
 	}
 	a.server = api.New(api.Options{
 		Agent: c.Agent.Name, Version: o.Version, Store: a.store, Status: a.Status, Live: a.Live, Books: a,
-		Media: a.media, Access: a.access, Users: a.users, Healthy: a.healthy, Ready: a.ready,
+		Media: a.media, Access: a.access, Users: a.users, Zone: c.Agent.Location(), Healthy: a.healthy, Ready: a.ready,
 		DeadLetters: deadLetters{a.forwards}, Metrics: a.metrics.registry, Logger: o.Logger, Now: o.Now,
 	})
 	a.server.SetTokens(tokens(c))

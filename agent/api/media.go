@@ -205,6 +205,7 @@ func (s *Server) voicemail(ctx context.Context, in *struct {
 	if err != nil {
 		return nil, err
 	}
+	q.Has = []string{"voicemail"}
 	recs, cursor, err := s.view(ctx).callsThat(ctx, q, func(r *call.Record) bool {
 		return r.Voicemail != nil && (in.Mailbox == "" || r.Voicemail.Mailbox == in.Mailbox)
 	})
@@ -226,6 +227,7 @@ func (s *Server) faxes(ctx context.Context, in *struct {
 	if err != nil {
 		return nil, err
 	}
+	q.Has = []string{"fax"}
 	recs, cursor, err := s.view(ctx).callsThat(ctx, q, func(r *call.Record) bool {
 		return r.Fax != nil && (len(in.Direction) == 0 || slices.Contains(in.Direction, r.Fax.Direction))
 	})

@@ -48,7 +48,7 @@ type Store interface {
 	Check() (storage.Report, error)
 }
 
-// Options of New. All but Media, Access, Users and Metrics must be set.
+// Options of New. All but Media, Access, Users, Metrics and Zone must be set.
 type Options struct {
 	Agent, Version string
 	Store          Store
@@ -63,6 +63,7 @@ type Options struct {
 	DeadLetters    DeadLetters
 	Books          Books
 	Metrics        prometheus.Gatherer
+	Zone           *time.Location // of times in tables; nil is UTC
 	Logger         *slog.Logger
 	Now            func() time.Time
 }
@@ -82,6 +83,7 @@ type Server struct {
 	tokens  atomic.Pointer[[]Token]
 	guesses *transport.Guesses
 	polls   chan struct{} // one slot for each request that waits
+	exports chan struct{} // and for each export
 	feeds   feedNotes
 	ending  context.Context
 	end     context.CancelFunc
@@ -92,7 +94,10 @@ func New(o Options) *Server {
 	if o.Media == nil {
 		o.Media = media.New(media.Options{Logger: o.Logger, Now: o.Now})
 	}
-	s := &Server{o: o, mux: http.NewServeMux(), guesses: transport.NewGuesses(o.Now), polls: make(chan struct{}, maxPolls)}
+	s := &Server{o: o, mux: http.NewServeMux(), guesses: transport.NewGuesses(o.Now), polls: make(chan struct{}, maxPolls), exports: make(chan struct{}, maxExports)}
+	if s.o.Zone == nil {
+		s.o.Zone = time.UTC
+	}
 	s.ending, s.end = context.WithCancel(context.Background())
 	s.SetTokens(nil)
 	s.routes()
@@ -132,6 +137,7 @@ func (s *Server) routes() {
 	s.feedRoutes(api)
 	s.callRoutes(api)
 	s.booksRoutes(api)
+	s.exportRoutes(api)
 	s.mediaRoutes(api)
 	s.stateRoutes(api)
 	s.forwardRoutes(api)

@@ -21,6 +21,7 @@ const (
 	Duration             // time.Duration
 	Number               // int64
 	Flag                 // bool
+	Decimal              // string, as "1.80": an amount that is added up
 )
 
 // Column is one column of a table.
@@ -79,6 +80,9 @@ func csvCell(c Column, cell any, zone *time.Location) (string, error) {
 	case string:
 		if c.Kind == Text {
 			return Disarm(v), nil
+		}
+		if _, err := strconv.ParseFloat(v, 64); c.Kind == Decimal && err == nil {
+			return v, nil
 		}
 	case time.Time:
 		if c.Kind == Time {

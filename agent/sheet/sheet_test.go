@@ -166,6 +166,9 @@ func TestWrongCell(t *testing.T) {
 	if err != nil || w.Row([]any{1, nil, nil, nil, nil}) == nil {
 		t.Error("a number in a column of texts")
 	}
+	if w, err := sheet.NewCSV(io.Discard, time.UTC, []sheet.Column{{"cost", sheet.Decimal}}); err != nil || w.Row([]any{"-1.80"}) != nil || w.Row([]any{"=1"}) == nil {
+		t.Error("decimals")
+	}
 	x, err := sheet.NewXLSX(io.Discard, "x", time.UTC, columns)
 	if err != nil || x.Row([]any{"a", "b", nil, nil, nil}) == nil || x.Close() == nil {
 		t.Error("a text in a column of times")

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
 	"time"
 	"unicode/utf16"
 
@@ -61,7 +62,7 @@ func NewXLSX(w io.Writer, name string, zone *time.Location, columns []Column) (_
 		return nil, err
 	}
 	for i, c := range columns {
-		width := map[Kind]float64{Text: 18, Time: 20, Duration: 10, Number: 10, Flag: 8}[c.Kind]
+		width := map[Kind]float64{Text: 18, Time: 20, Duration: 10, Number: 10, Flag: 8, Decimal: 10}[c.Kind]
 		if err := t.sheet.SetColWidth(i+1, i+1, width); err != nil {
 			return nil, err
 		}
@@ -124,6 +125,9 @@ func (t *xlsxTable) cell(c Column, cell any) (any, error) {
 				return nil, nil
 			}
 			return fit(printable(v)), nil
+		}
+		if f, err := strconv.ParseFloat(v, 64); c.Kind == Decimal && err == nil {
+			return f, nil
 		}
 	case time.Time:
 		if c.Kind == Time {

@@ -1,0 +1,61 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+
+	"calljournal/agent/api"
+	"calljournal/storage"
+)
+
+type exportVerb struct {
+	File string `arg:"" help:"Where to; - is standard output. A file of that name is replaced when the table is whole."`
+	callFlags
+	Sort   string `help:"As of calls." default:"-started_at" placeholder:"COLUMN"`
+	Format string `help:"csv or xlsx; default: as the file's name ends, else csv." enum:"csv,xlsx," default:"" placeholder:"FORMAT"`
+}
+
+func (v exportVerb) Run(sh *shell) error {
+	ctx, stop := signal.NotifyContext(sh.ctx, os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if !slices.Contains(storage.Sorts(), strings.TrimPrefix(v.Sort, "-")) {
+		return &exitError{exitUsage, "--sort: want one of " + strings.Join(storage.Sorts(), ", ") + ", with or without a - in front"}
+	}
+	filter, err := v.query()
+	if err != nil {
+		return err
+	}
+	format := v.Format
+	if format == "" {
+		if format = api.FormatCSV; strings.EqualFold(filepath.Ext(v.File), "."+api.FormatXLSX) {
+			format = api.FormatXLSX
+		}
+	}
+	filter.Set("sort", v.Sort)
+	filter.Set("format", format)
+	c, err := sh.client()
+	if err != nil {
+		return err
+	}
+	if v.File == "-" {
+		if format == api.FormatXLSX && terminal(sh.out) {
+			return &exitError{exitUsage, "export: standard output is a terminal: give a file, or a pipe"}
+		}
+		if _, err := c.Export(ctx, filter, sh.out); err != nil {
+			return fmt.Errorf("export: %w", err)
+		}
+		return nil
+	}
+	n, err := whole(v.File, func(w io.Writer) (int64, error) { return c.Export(ctx, filter, w) })
+	if err != nil {
+		return fmt.Errorf("export: %w", err)
+	}
+	_, err = fmt.Fprintf(sh.errOut, "%s: %s\n", v.File, size(n))
+	return err
+}
