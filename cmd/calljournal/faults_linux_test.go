@@ -326,6 +326,9 @@ func (s *site) startsAnew(path, old string) {
 // A journal that is damaged when the daemon starts does not keep it from running,
 // whatever became of the file.
 func TestDamagedAtTheStart(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts daemons")
+	}
 	for name, hurt := range map[string]func([]byte) []byte{
 		"noise": func(b []byte) []byte {
 			rnd := rand.New(rand.NewPCG(3, 4))

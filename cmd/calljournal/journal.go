@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -44,11 +45,46 @@ func (v backupVerb) Run(sh *shell) error {
 		_, err := sh.backup(ctx, sh.out)
 		return err
 	}
+	if err := v.sensible(sh); err != nil {
+		return err
+	}
 	n, err := whole(v.File, func(w io.Writer) (int64, error) { return sh.backup(ctx, w) })
 	if err != nil {
 		return err
 	}
 	fmt.Fprintf(sh.errOut, "%s: %s\n", v.File, size(n))
+	return nil
+}
+
+// sensible refuses a target that a backup would do harm to: the new file takes
+// the place of the old one, whatever that is.
+func (v backupVerb) sensible(sh *shell) error {
+	wrong := func(format string, args ...any) error {
+		return &exitError{exitUsage, fmt.Sprintf("backup: %s: "+format, append([]any{v.File}, args...)...)}
+	}
+	if st, err := os.Stat(filepath.Dir(v.File)); err != nil {
+		return wrong("its folder is not there: %v", err)
+	} else if !st.IsDir() {
+		return wrong("%s is no folder", filepath.Dir(v.File))
+	}
+	there, err := os.Stat(v.File)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return err
+	case there.IsDir():
+		return wrong("is a folder: give the name of a file in it")
+	case !there.Mode().IsRegular():
+		return wrong("is no ordinary file: for a pipe or a device write - and redirect")
+	}
+	journal, _, err := sh.place()
+	if err != nil {
+		return err
+	}
+	if own, err := os.Stat(journal); err == nil && os.SameFile(own, there) {
+		return wrong("is the journal itself")
+	}
 	return nil
 }
 
@@ -114,7 +150,11 @@ func (v checkVerb) Run(sh *shell) error {
 		}
 	}
 	if report.Damaged > 0 {
-		return &exitError{exitFailed, fmt.Sprintf("%d values are damaged\nTry: calljournal service restart: the daemon saves what can be read into a new journal", report.Damaged)}
+		try := "calljournal service restart: the daemon saves what can be read into a new journal"
+		if v.File != "" {
+			try = "another backup; started with this one as its journal.db, the daemon saves what can be read"
+		}
+		return &exitError{exitFailed, fmt.Sprintf("damage found: %d\nTry: %s", report.Damaged, try)}
 	}
 	return nil
 }
