@@ -28,7 +28,7 @@ type Journal interface {
 	DropForwarder(name string) error
 }
 
-// Options of New. All but Open must be set.
+// Options of New. All but Recording and Open must be set.
 type Options struct {
 	Agent   string
 	Journal Journal
@@ -36,6 +36,8 @@ type Options struct {
 	Encode func(b []byte, e *storage.Entry) []byte
 	Logger *slog.Logger
 	Now    func() time.Time
+	// Recording opens what a CRM is to get along with a call; nil: nothing.
+	Recording Recording
 	// Open makes the sink of a [[forward]]; nil goes by its kind.
 	Open func(Settings, *slog.Logger) (Sink, error)
 }
@@ -98,6 +100,10 @@ func (f *Forwarders) open(s Settings, log *slog.Logger) (Sink, error) {
 		return newBus(s, f.o.Agent, f.o.Journal.Journal(), log)
 	case KindFile:
 		return newLines(s, f.o.Now)
+	case KindBitrix24:
+		return newBitrix24(s, f.o.Recording, log, f.o.Now)
+	case KindAmoCRM:
+		return newAmoCRM(s, log, f.o.Now)
 	}
 	return nil, fmt.Errorf("kind %q is not known", s.Kind)
 }
