@@ -1,23 +1,36 @@
 package agent
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"path"
 	"strconv"
+	"strings"
 	"time"
 
 	"calljournal/agent/api"
+	"calljournal/agent/call"
 	"calljournal/agent/config"
 	"calljournal/agent/forward"
+	"calljournal/agent/media"
 	"calljournal/storage"
 )
 
 // forwardsEndWithin is what they get at the end, besides what the links take.
 const forwardsEndWithin = 2 * time.Second
 
-func (a *Agent) newForwarders() *forward.Forwarders {
+func (a *Agent) newForwarders(files *media.Library) *forward.Forwarders {
 	return forward.New(forward.Options{
 		Agent: a.o.Config.Agent.Name, Journal: a.store, Encode: api.AppendEntry, Logger: a.log, Now: a.now,
+		Recording: func(ctx context.Context, r *call.Record, n int) (*forward.SoundFile, error) {
+			f, err := files.Recording(ctx, r, n)
+			if err != nil {
+				return nil, err
+			}
+			name := path.Base(f.Path)
+			return &forward.SoundFile{ReadCloser: f, Name: strings.TrimSuffix(name, path.Ext(name)) + f.Ending(), Size: f.Size()}, nil
+		},
 	})
 }
 

@@ -249,7 +249,10 @@ func (b *bitrix24) sound(ctx context.Context, r *call.Record, n int) (name, cont
 	if _, err := io.Copy(w, io.LimitReader(f, soundMost)); err != nil {
 		return "", "", err
 	}
-	return f.Name, b64.String(), w.Close()
+	if err := w.Close(); err != nil {
+		return "", "", err
+	}
+	return f.Name, b64.String(), nil
 }
 
 // askAs asks on behalf of the employee: by his number in the portal, if it is
