@@ -167,10 +167,10 @@ func New(o Options) (_ *Agent, err error) {
 	} else if len(newest) > 0 {
 		a.lastCall.Store(&api.LastCall{ID: newest[0].ID, At: newest[0].EndedAt})
 	}
+	a.media = library(c, o)
 	a.forwards = a.newForwarders()
 	a.metrics = newMetrics(a)
 	a.books.broken = a.metrics.panics.Inc
-	a.media = library(c, o)
 	a.access = access.NewLog(filepath.Join(c.Agent.DataDir, "access.log"))
 	if a.users, err = access.OpenUsers(filepath.Join(c.Agent.DataDir, "users.json"), o.Now); err != nil {
 		a.log.Error("nobody can sign in", "err", err)

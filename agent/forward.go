@@ -13,18 +13,17 @@ import (
 	"calljournal/agent/call"
 	"calljournal/agent/config"
 	"calljournal/agent/forward"
-	"calljournal/agent/media"
 	"calljournal/storage"
 )
 
 // forwardsEndWithin is what they get at the end, besides what the links take.
 const forwardsEndWithin = 2 * time.Second
 
-func (a *Agent) newForwarders(files *media.Library) *forward.Forwarders {
+func (a *Agent) newForwarders() *forward.Forwarders {
 	return forward.New(forward.Options{
 		Agent: a.o.Config.Agent.Name, Journal: a.store, Encode: api.AppendEntry, Logger: a.log, Now: a.now,
 		Recording: func(ctx context.Context, r *call.Record, n int) (*forward.SoundFile, error) {
-			f, err := files.Recording(ctx, r, n)
+			f, err := a.media.Recording(ctx, r, n)
 			if err != nil {
 				return nil, err
 			}
