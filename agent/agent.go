@@ -85,10 +85,14 @@ type Agent struct {
 
 	events chan fact     // links → ingest
 	noMore chan struct{} // closed when no link may put anything into events any more
+	heals  chan healing  // readers of the PBXs' own records → ingest
 	groups chan group    // ingest → commit; closed when ingest has ended
 	orders chan order    // anybody → commit
 	asks   chan func()
 	idle   chan struct{} // closed when ingest has ended: nobody answers asks any more
+
+	committedGroups atomic.Uint64
+	oneMore         chan struct{} // a group was committed: ingest looks around again
 
 	written chan struct{} // closed when commit has ended: nobody takes orders any more
 
@@ -126,7 +130,7 @@ func New(o Options) (_ *Agent, err error) {
 	}
 	a := &Agent{
 		o: o, log: o.Logger, now: o.Now,
-		events: make(chan fact, eventsWaiting), groups: make(chan group), asks: make(chan func()), idle: make(chan struct{}),
+		events: make(chan fact, eventsWaiting), heals: make(chan healing), oneMore: make(chan struct{}, 1), groups: make(chan group), asks: make(chan func()), idle: make(chan struct{}),
 		noMore: make(chan struct{}), ending: make(chan struct{}), orders: make(chan order), written: make(chan struct{}),
 	}
 	a.startedAt = call.MomentOf(a.now())
@@ -273,6 +277,9 @@ func (a *Agent) Run(ctx context.Context) error {
 	var links sync.WaitGroup
 	for _, l := range a.links {
 		links.Go(func() { a.supervise(ctx, l) })
+		if l.healer != nil {
+			links.Go(func() { a.readRecords(ctx, l) })
+		}
 	}
 	a.log.Info("calljournal runs", "agent", c.Agent.Name, "version", a.o.Version, "pbx", len(a.links), "journal", a.store.Journal(),
 		"http", c.HTTP.Listen, "took", a.now().Sub(begin).String())

@@ -712,14 +712,14 @@ func TestAgent_Consumers(t *testing.T) {
 func TestAgent_SaysWhatIsNotBuilt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := testConfig(t, t.TempDir(), "main")
-		c.PBX[0].CDRFile = "/var/log/cdr.csv"
+		c.PBX[0].FaxDir = "/var/spool/fax"
 		d := start(t, c, map[string]*fakePBX{"main": {session: speak(nil)}}, nil)
 		time.Sleep(time.Second)
 		st, err := d.Status(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !strings.Contains(strings.Join(st.Warnings, " "), "cdr_file") {
+		if !strings.Contains(strings.Join(st.Warnings, " "), "fax_dir") {
 			t.Errorf("status: %s, %q, %q", st.State, st.Problems, st.Warnings)
 		}
 		d.end(t)

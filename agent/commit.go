@@ -86,6 +86,11 @@ func (a *Agent) commit(fail context.CancelCauseFunc) (lost error) {
 				a.log.Error("changes were not committed; the next run begins with a gap", "changes", g.changes, "err", lost)
 				fail(lost)
 			}
+			a.committedGroups.Add(1)
+			select {
+			case a.oneMore <- struct{}{}:
+			default:
+			}
 		case o := <-a.orders:
 			o.done <- try(o.what, o.do)
 		case <-clock.C:

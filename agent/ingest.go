@@ -52,6 +52,7 @@ func (a *Agent) ingest() {
 	defer look.Stop()
 	looking := false
 	g := newGroup()
+	handed := uint64(0)
 	for _, l := range a.links {
 		if e, ok := l.lastRun(); ok {
 			a.take(&g, fact{l, e})
@@ -68,8 +69,17 @@ func (a *Agent) ingest() {
 				a.remember(&g, l, false)
 			}
 		}
+		// Rows are brought to calls that are in the journal already, so nothing may
+		// be on its way there.
+		heals := a.heals
+		if in == nil || handed != a.committedGroups.Load() {
+			heals = nil
+		}
 		before := g.changes
 		select {
+		case <-a.oneMore:
+		case h := <-heals:
+			a.takeHealing(&g, h)
 		case f := <-in:
 			a.take(&g, f)
 			a.takeWaiting(&g)
@@ -87,6 +97,7 @@ func (a *Agent) ingest() {
 			return
 		case out <- g:
 			g, before = newGroup(), 0
+			handed++
 		case <-late.C:
 			g.due = g.changes > 0
 		case now := <-tick.C:
@@ -212,6 +223,7 @@ func (a *Agent) note(g *group, l *link, e *call.Event, c call.Change) {
 		if g.since == 0 {
 			g.since = e.Seen
 		}
+		l.healer.touched(c.Record, e.Seen)
 		g.last = &api.LastCall{ID: c.Record.ID, At: call.MomentOf(a.now())}
 	case call.CallDeleted:
 		b.Entries = append(b.Entries, storage.Entry{Op: storage.OpDelete, ID: c.ID, Into: c.Into})
@@ -219,6 +231,7 @@ func (a *Agent) note(g *group, l *link, e *call.Event, c call.Change) {
 	case call.GapFound:
 		b.Entries = append(b.Entries, storage.Entry{Op: storage.OpGap, Gap: c.Gap})
 		b.Urgent, g.due = true, true
+		a.healLater(g, l, c.Gap)
 		l.log.Warn("gap", "from", c.Gap.From.Time(), "to", c.Gap.To.Time(), "reason", c.Gap.Reason)
 	case call.Anomaly:
 		if ok, silent := l.anomalies.let(a.now()); ok {

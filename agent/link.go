@@ -30,6 +30,8 @@ type link struct {
 	then      memory // as it was last put into a group
 	anomalies throttle
 
+	healer *healer // nil: there is no cdr_file
+
 	mu     sync.Mutex
 	status api.Link
 }
@@ -57,6 +59,9 @@ func (a *Agent) newLink(p config.PBX) (*link, error) {
 	l := &link{pbx: p, log: log, conn: conn, tracker: call.New(call.Options{
 		Agent: a.o.Config.Agent.Name, PBX: p.Name, PBXKind: p.Kind, Trunks: p.Trunks, Extensions: p.ExtensionPattern(),
 	})}
+	if l.healer, err = a.newHealer(p); err != nil {
+		return nil, err
+	}
 	facts, err := a.store.Facts(p.Name)
 	if err != nil {
 		return nil, err
@@ -240,6 +245,13 @@ func (l *link) down(at call.Moment, err error, wait time.Duration) {
 	s.State, s.Error, s.NextTry = state, err.Error(), at.Add(wait)
 }
 
+// isUp is for those who are not told of it by facts.
+func (l *link) isUp() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.status.State == api.LinkUp
+}
+
 // look is the link as status shows it.
 func (l *link) look() api.Link {
 	l.mu.Lock()
@@ -256,5 +268,6 @@ func (l *link) look() api.Link {
 		s.Warnings = []string{}
 	}
 	s.Anomalies = l.anomalies.total.Load()
+	s.Healing = l.healer.look()
 	return s
 }

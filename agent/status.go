@@ -5,7 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -35,6 +37,14 @@ func (a *Agent) Status(ctx context.Context) (api.Status, error) {
 		st.Links = append(st.Links, s)
 		for _, w := range s.Warnings {
 			st.Warnings = append(st.Warnings, fmt.Sprintf("pbx %s: %s", s.PBX, w))
+		}
+		if h := s.Healing; h != nil {
+			if h.Error != "" {
+				st.Warnings = append(st.Warnings, fmt.Sprintf("pbx %s: cdr_file: %s", s.PBX, h.Error))
+			}
+			for _, why := range slices.Sorted(maps.Keys(h.Unreadable)) {
+				st.Warnings = append(st.Warnings, fmt.Sprintf("pbx %s: cdr_file: %d rows: %s", s.PBX, h.Unreadable[why], why))
+			}
 		}
 		if s.State != api.LinkUp {
 			st.Problems = append(st.Problems, linkProblem(s))
@@ -167,7 +177,6 @@ func unbuilt(c *config.Config) (keys []string) {
 		}
 	}
 	for _, p := range c.PBX {
-		add("pbx "+p.Name+" cdr_file", p.CDRFile != "")
 		add("pbx "+p.Name+" recordings_dir", p.RecordingsDir != "")
 		add("pbx "+p.Name+" voicemail_dir", p.VoicemailDir != "")
 		add("pbx "+p.Name+" fax_dir", p.FaxDir != "")

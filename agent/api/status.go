@@ -61,6 +61,17 @@ type Link struct {
 	Malformed  map[string]uint64 `json:"malformed"`
 	Anomalies  uint64            `json:"anomalies"` // facts that fit nothing that is known
 	Warnings   []string          `json:"warnings"`
+	Healing    *Healing          `json:"healing"` // null without cdr_file
+}
+
+// Healing is how gaps are filled from the PBX's own records.
+type Healing struct {
+	File       string            `json:"file"`
+	Error      string            `json:"error"`      // why it cannot be read, and what to do
+	Waiting    int               `json:"waiting"`    // gaps that are not healed yet
+	Rows       uint64            `json:"rows"`       // read in this run
+	Unreadable map[string]uint64 `json:"unreadable"` // rows that could not be read: why, and how many
+	ReadAt     call.Moment       `json:"read_at"`    // to its end, last; null if there was no need to
 }
 
 // LastCall is the newest record.

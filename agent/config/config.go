@@ -72,10 +72,11 @@ type PBX struct {
 	Trunks     []string `toml:"trunks"`
 	Extensions string   `toml:"extensions"`
 
-	CDRFile       string `toml:"cdr_file"`
-	RecordingsDir string `toml:"recordings_dir"`
-	VoicemailDir  string `toml:"voicemail_dir"`
-	FaxDir        string `toml:"fax_dir"`
+	CDRFile       string   `toml:"cdr_file"`
+	CDRColumns    []string `toml:"cdr_columns"`
+	RecordingsDir string   `toml:"recordings_dir"`
+	VoicemailDir  string   `toml:"voicemail_dir"`
+	FaxDir        string   `toml:"fax_dir"`
 
 	extensions *regexp.Regexp
 }

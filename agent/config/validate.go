@@ -234,12 +234,33 @@ func (v *validator) pbxs() {
 			v.wrong(at+"extensions", "%q is no regular expression: %v", p.Extensions, err)
 		}
 		p.extensions = re
+		v.cdrColumns(at, p)
 		for _, f := range []struct{ key, path string }{
 			{"cdr_file", p.CDRFile}, {"recordings_dir", p.RecordingsDir}, {"voicemail_dir", p.VoicemailDir}, {"fax_dir", p.FaxDir},
 		} {
 			if f.path != "" && !filepath.IsAbs(f.path) {
 				v.wrong(at+f.key, "%q: want a path from the root", f.path)
 			}
+		}
+	}
+}
+
+// cdrColumns: without the channel's id a row cannot be brought to its call, and
+// without the start it has no place in time.
+func (v *validator) cdrColumns(at string, p *PBX) {
+	if len(p.CDRColumns) == 0 {
+		return
+	}
+	if p.CDRFile == "" {
+		v.wrong(at+"cdr_columns", "is of no use without cdr_file")
+	}
+	needs := [][]string{{"uniqueid"}, {"channel"}, {"start"}, {"end", "duration"}, {"disposition"}}
+	if p.Kind == KindFreeSWITCH {
+		needs = [][]string{{"uuid"}, {"start_stamp", "start_epoch", "start_uepoch"}, {"end_stamp", "end_epoch", "end_uepoch"}}
+	}
+	for _, any := range needs {
+		if !slices.ContainsFunc(any, func(name string) bool { return slices.Contains(p.CDRColumns, name) }) {
+			v.wrong(at+"cdr_columns", "names no %s: a row cannot be used without it", strings.Join(any, " or "))
 		}
 	}
 }

@@ -1,0 +1,502 @@
+package agent
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"runtime/debug"
+	"slices"
+	"sync"
+	"time"
+
+	"calljournal/agent/api"
+	"calljournal/agent/call"
+	"calljournal/agent/config"
+	"calljournal/connectors"
+	"calljournal/connectors/asterisk"
+	"calljournal/connectors/freeswitch"
+	"calljournal/connectors/spool"
+	"calljournal/storage"
+)
+
+// A gap is healed from the records that the PBX itself writes (cdr_file).
+//
+//	gap ──▶ ingest: pending, and the Position before it ──┐ one commit
+//	                                                      ▼
+//	cdr_file ──▶ reader (a goroutine of its own) ──▶ rows, next Position ──▶ ingest ──▶ Tracker.Heal ──▶ one commit
+//
+// While nothing is pending the file is not even read: only where it ends is noted
+// now and then, because a gap is known of only when it is over, or half a minute
+// late where a line died. With a gap pending it is read from the last such mark
+// before the gap, and on, until every call that the gap touched is over. Rows of
+// calls that were seen change nothing, and rows that were read before change
+// nothing either; so the Position may lie too early, never too late.
+
+const (
+	healEvery  = time.Second      // looks for new records
+	markEvery  = 5 * time.Second  // notes where the file ends
+	marksKept  = 10 * time.Minute // a line that dies unseen is noticed sooner
+	marksSaved = time.Minute      // and one of them is put into the journal
+	settleIn   = 5 * time.Second  // so long after a call's end its row may come
+	lateRows   = 10 * time.Minute // are still taken in when the gap is healed already
+	slackRows  = 5 * time.Second  // between the PBX's clock and ours, and its whole seconds
+	longCall   = 4 * time.Hour    // how long before a row the call that it is about may have begun
+)
+
+// healing is what one reading brings.
+type healing struct {
+	link       *link
+	generation uint64 // of the Position it was read from
+	rows       []call.Event
+	index      map[string]string // legs and linked ids of closed calls: the call's id
+	next       spool.Position
+	readAt     call.Moment // everything that was written by then was read; zero: not all
+}
+
+// healGap is a gap that waits, or was healed lately.
+type healGap struct {
+	call.Gap
+	HealedAt call.Moment `json:"healed_at,omitempty"` // on our clock
+}
+
+// healMemory is what must outlive a run. It is committed along with what came of
+// the rows before Position.
+type healMemory struct {
+	Position spool.Position `json:"position"`
+	Gaps     []healGap      `json:"gaps,omitempty"`
+}
+
+// healer reads the PBX's own records for one link.
+type healer struct {
+	path string
+	// The reader's own.
+	source   *spool.Source
+	records  connectors.Records
+	markedAt time.Time
+	savedAt  time.Time
+	said     string // the trouble that was logged last
+	// The ingest goroutine's own.
+	lastTouch call.Moment // when a call that was not seen whole was recorded last
+
+	mu         sync.Mutex
+	mem        healMemory
+	generation uint64
+	marks      []spool.Position
+	status     api.Healing
+}
+
+func healName(pbx string) string { return "cdr/" + pbx }
+
+// newHealer restores what was known when the last run ended. Nil: there is no
+// cdr_file.
+func (a *Agent) newHealer(p config.PBX) (*healer, error) {
+	if p.CDRFile == "" {
+		return nil, nil
+	}
+	zone := a.o.Config.Agent.Location()
+	h := &healer{path: p.CDRFile, source: spool.New(p.CDRFile, a.now)}
+	if p.Kind == config.KindFreeSWITCH {
+		h.records = freeswitch.NewRecords(p.CDRColumns, zone)
+	} else {
+		h.records = asterisk.NewRecords(p.CDRColumns, zone)
+	}
+	b, err := a.store.State(healName(p.Name))
+	if err != nil {
+		return nil, err
+	}
+	if b != nil {
+		if err := json.Unmarshal(b, &h.mem); err != nil {
+			return nil, fmt.Errorf("journal: how far the records of %q were read: %w", p.Name, err)
+		}
+	}
+	if !h.mem.Position.At.IsZero() {
+		h.marks = append(h.marks, h.mem.Position)
+	}
+	h.status = api.Healing{File: p.CDRFile, Waiting: len(h.waiting()), Unreadable: map[string]uint64{}}
+	return h, nil
+}
+
+// waiting are the gaps that are not healed.
+func (h *healer) waiting() (out []call.Gap) {
+	for _, g := range h.mem.Gaps {
+		if g.HealedAt == 0 {
+			out = append(out, g.Gap)
+		}
+	}
+	return out
+}
+
+// ---- the reader
+
+// readRecords reads for as long as the daemon runs.
+func (a *Agent) readRecords(ctx context.Context, l *link) {
+	tick := time.NewTicker(healEvery)
+	defer tick.Stop()
+	for {
+		for more := true; more && ctx.Err() == nil; {
+			var err error
+			more, err = a.lookAtRecords(ctx, l)
+			l.healer.say(l, err)
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// say logs a trouble once, and shows it as long as it lasts.
+func (h *healer) say(l *link, err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.status.Error = ""
+	if err != nil {
+		h.status.Error = err.Error()
+		switch {
+		case errors.Is(err, fs.ErrPermission):
+			h.status.Error += " (let the service's user read it, as by its group)"
+		case errors.Is(err, fs.ErrNotExist):
+			h.status.Error += " (is cdr_file right, and does the PBX write it on this machine?)"
+		}
+	}
+	if h.status.Error != h.said {
+		h.said = h.status.Error
+		if h.said != "" {
+			l.log.Warn("the PBX's own records cannot be read: gaps stay open", "err", h.said)
+		} else {
+			l.log.Info("the PBX's own records can be read")
+		}
+	}
+}
+
+// lookAtRecords does one step; more says that there is more to read at once.
+func (a *Agent) lookAtRecords(ctx context.Context, l *link) (more bool, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("internal fault: %v", p)
+			l.log.Error("BUG: reading the PBX's own records panicked", "err", p, "stack", string(debug.Stack()))
+		}
+	}()
+	h := l.healer
+	h.mu.Lock()
+	mem, generation := h.mem, h.generation
+	mem.Gaps = slices.Clone(mem.Gaps)
+	h.mu.Unlock()
+	now := a.now()
+	if len(mem.Gaps) == 0 {
+		// While the link is down a gap is under way already: the mark before it counts.
+		if now.Sub(h.markedAt) < markEvery || !l.isUp() {
+			return false, nil
+		}
+		p, err := h.source.End()
+		if err != nil {
+			return false, err
+		}
+		h.markedAt = now
+		save := h.mark(p, now)
+		if save.At.IsZero() {
+			return false, nil
+		}
+		return false, a.hand(ctx, healing{link: l, generation: generation, next: save})
+	}
+	read, err := h.source.Read(mem.Position)
+	if err != nil {
+		return false, err
+	}
+	if read.Lost {
+		l.log.Warn("the file of the PBX's records that was read last is gone; what was in it beyond the place that was read may be lost", "file", h.path)
+	}
+	in := healing{link: l, generation: generation, next: read.Next}
+	rows, left := h.rows(read.Lines, call.MomentOf(now))
+	in.next.Offset -= int64(left)
+	if !read.More {
+		in.readAt = call.MomentOf(now)
+		h.mark(read.Next, now)
+	}
+	first := mem.Gaps[0].From
+	for _, g := range mem.Gaps {
+		first = min(first, g.From)
+	}
+	for _, r := range rows {
+		if r.History.HungUp.Add(slackRows) >= first {
+			in.rows = append(in.rows, r)
+		}
+	}
+	if len(in.rows) > 0 {
+		if in.index, err = a.closedCalls(l, in.rows); err != nil {
+			return false, err
+		}
+	}
+	return read.More, a.hand(ctx, in)
+}
+
+// mark notes where the records end. It gives the one that the journal should have
+// now, which is a little old: a gap may have begun that nobody knows of yet.
+func (h *healer) mark(p spool.Position, now time.Time) (save spool.Position) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.marks = append(h.marks, p)
+	for len(h.marks) > 1 && now.Sub(h.marks[1].At) > marksKept {
+		h.marks = h.marks[1:]
+	}
+	if now.Sub(h.savedAt) < marksSaved {
+		return save
+	}
+	if save = h.before(now.Add(-2 * markEvery)); !save.At.IsZero() {
+		h.savedAt = now
+	}
+	return save
+}
+
+// before is the last mark that was noted before a moment, or the first there is.
+func (h *healer) before(at time.Time) (found spool.Position) {
+	for _, m := range h.marks {
+		if found.At.IsZero() || m.At.Before(at) {
+			found = m
+		}
+	}
+	return found
+}
+
+// rows reads lines; left is how many bytes at the end wait for more.
+func (h *healer) rows(lines [][]byte, seen call.Moment) (rows []call.Event, left int) {
+	const longest, most = 64 << 10, 32 // of a record that goes over several lines
+	bad := map[string]uint64{}
+	for i := 0; i < len(lines); {
+		e, err := h.records.Read(lines[i], seen)
+		n := 1
+		if errors.Is(err, connectors.ErrUnfinished) {
+			record := bytes.Clone(lines[i])
+			for ; errors.Is(err, connectors.ErrUnfinished) && i+n < len(lines) && n < most && len(record) < longest; n++ {
+				if next, err := h.records.Read(lines[i+n], seen); err == nil && next.Kind != 0 {
+					break // that is a record by itself: this one is broken
+				}
+				record = append(record, lines[i+n]...)
+				e, err = h.records.Read(record, seen)
+			}
+			if errors.Is(err, connectors.ErrUnfinished) && i+n == len(lines) && n < most && len(record) < longest {
+				return rows, len(record)
+			}
+			if err != nil {
+				n = 1
+			}
+		}
+		switch {
+		case errors.Is(err, connectors.ErrNoID):
+			bad[err.Error()]++
+		case err != nil:
+			bad["not readable: "+err.Error()]++
+		case e.Kind != 0:
+			rows = append(rows, e)
+		}
+		i += n
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.status.Rows += uint64(len(rows))
+	for why, n := range bad {
+		if _, known := h.status.Unreadable[why]; !known && len(h.status.Unreadable) >= 8 {
+			why = "other"
+		}
+		h.status.Unreadable[why] += n
+	}
+	return rows, left
+}
+
+// closedCalls finds the calls in the journal that rows may be about, by their
+// legs.
+func (a *Agent) closedCalls(l *link, rows []call.Event) (map[string]string, error) {
+	from, to := rows[0].History.Created, rows[0].History.HungUp
+	for _, r := range rows {
+		from, to = min(from, r.History.Created), max(to, r.History.HungUp)
+	}
+	index := map[string]string{}
+	q := storage.Query{From: from.Add(-longCall), To: to.Add(slackRows), Limit: 1000}
+	for {
+		calls, cursor, err := a.store.Calls(q)
+		if err != nil {
+			return nil, err
+		}
+		for _, r := range calls {
+			if r.PBX != l.pbx.Name {
+				continue
+			}
+			for _, id := range r.PBXIDs {
+				index[id] = r.ID
+			}
+		}
+		if cursor == "" {
+			return index, nil
+		}
+		q.Cursor = cursor
+	}
+}
+
+// hand gives a reading to ingest and waits until it is taken.
+func (a *Agent) hand(ctx context.Context, in healing) error {
+	select {
+	case a.heals <- in:
+	case <-ctx.Done():
+	case <-a.idle:
+	}
+	return nil
+}
+
+// ---- ingest
+
+// healLater notes a gap that is to be healed, in the commit that tells of it.
+func (a *Agent) healLater(g *group, l *link, gap *call.Gap) {
+	h := l.healer
+	if h == nil || gap.Healed {
+		return
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	from := (gap.From - l.now.Ahead).Time().Add(-slackRows)
+	p := h.before(from)
+	if p.At.IsZero() || p.At.After(from) {
+		p = spool.Position{At: from} // the file was never looked at: from its beginning, but no older one
+	}
+	if len(h.mem.Gaps) == 0 || p.At.Before(h.mem.Position.At) {
+		h.mem.Position = p
+		h.generation++
+	}
+	h.mem.Gaps = append(h.mem.Gaps, healGap{Gap: *gap})
+	h.keep(g, l)
+}
+
+// keep puts the memory into the group. The lock is held.
+func (h *healer) keep(g *group, l *link) {
+	b, err := json.Marshal(h.mem)
+	if err != nil {
+		panic("BUG: what is known of the PBX's records cannot be written: " + err.Error())
+	}
+	g.batch.State[healName(l.pbx.Name)] = b
+	g.changes++
+	h.status.Waiting = len(h.waiting())
+}
+
+// takeHealing takes in what a reading brought. It is called when no commit is
+// under way, so that the journal together with the trackers knows every call.
+func (a *Agent) takeHealing(g *group, in healing) {
+	l, h := in.link, in.link.healer
+	now := call.MomentOf(a.now())
+	h.mu.Lock()
+	if in.generation != h.generation {
+		h.mu.Unlock()
+		return // meanwhile it turned out that it must be read from further back
+	}
+	var gaps []call.Gap
+	for _, x := range h.mem.Gaps {
+		gaps = append(gaps, x.Gap)
+	}
+	h.mu.Unlock()
+	about := call.Event{Kind: call.Reported, Seen: now, At: now}
+	news := false
+	if len(in.rows) > 0 {
+		for _, c := range a.heal(l, in, gaps) {
+			a.note(g, l, &about, c)
+			news = news || c.Op == call.CallRecorded
+		}
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.mem.Position = in.next
+	changed := len(gaps) == 0 || news
+	if in.readAt != 0 {
+		h.status.ReadAt = in.readAt
+		for i := range h.mem.Gaps {
+			x := &h.mem.Gaps[i]
+			if x.HealedAt != 0 || !l.now.Up || l.tracker.Doubtful() > 0 ||
+				in.readAt < max(x.To-l.now.Ahead, h.lastTouch).Add(settleIn) {
+				continue
+			}
+			x.Healed, x.HealedAt = true, now
+			changed = true
+			gap := x.Gap
+			g.batch.Entries = append(g.batch.Entries, storage.Entry{Op: storage.OpGap, Gap: &gap})
+			g.due = true
+			l.log.Info("gap healed from the PBX's own records", "from", gap.From.Time(), "to", gap.To.Time())
+		}
+		before := len(h.mem.Gaps)
+		h.mem.Gaps = slices.DeleteFunc(h.mem.Gaps, func(x healGap) bool { return x.HealedAt != 0 && now.Sub(x.HealedAt) > lateRows })
+		changed = changed || len(h.mem.Gaps) != before
+	}
+	if changed || len(in.rows) > 0 {
+		h.keep(g, l)
+	}
+}
+
+// heal lets the tracker read the rows; a fault in that is these rows' loss.
+func (a *Agent) heal(l *link, in healing, gaps []call.Gap) (changes []call.Change) {
+	defer func() {
+		if p := recover(); p != nil {
+			changes = nil
+			a.metrics.panics.Inc()
+			l.log.Error("BUG: healing panicked", "err", p, "stack", string(debug.Stack()))
+		}
+	}()
+	return l.tracker.Heal(in.rows, gaps, func(ids []string, _, _ call.Moment) []call.Closed {
+		var found []string
+		for _, id := range ids {
+			for _, callID := range []string{in.index[id], l.pbx.Name + ":" + id} {
+				if callID != "" && !slices.Contains(found, callID) {
+					found = append(found, callID)
+				}
+			}
+		}
+		var out []call.Closed
+		for _, id := range found {
+			rec, err := a.store.Call(id)
+			if errors.Is(err, storage.ErrNotFound) {
+				continue
+			}
+			c := call.Closed{Record: rec}
+			var why *storage.Why
+			if err == nil {
+				why, err = a.store.Why(id)
+			}
+			switch {
+			case err == nil:
+				c.Facts = why.Facts
+			case !errors.Is(err, storage.ErrNotFound):
+				if ok, silent := l.anomalies.let(a.now()); ok {
+					l.log.Error("a call that the PBX's records tell of cannot be read", "call", id, "err", err, "silent", silent)
+				}
+				if rec == nil {
+					rec = &call.Record{ID: id}
+				}
+			}
+			c.Record = rec
+			out = append(out, c)
+		}
+		return out
+	})
+}
+
+// touched notes the end of a call that was not seen whole: its rows may come yet.
+func (h *healer) touched(r *call.Record, now call.Moment) {
+	if h != nil && r.Quality == call.QualityPartial {
+		h.lastTouch = now
+	}
+}
+
+// look is what status shows.
+func (h *healer) look() *api.Healing {
+	if h == nil {
+		return nil
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	s := h.status
+	s.Waiting = len(h.waiting())
+	s.Unreadable = map[string]uint64{}
+	for why, n := range h.status.Unreadable {
+		s.Unreadable[why] = n
+	}
+	return &s
+}

@@ -1,0 +1,298 @@
+package agent_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"calljournal/agent/call"
+	"calljournal/agent/config"
+	"calljournal/storage"
+)
+
+// These tests are the whole daemon with a PBX that goes away and comes back, and
+// its Master.csv, which grows, is rotated, and is read in the end.
+
+// A call of these tests: client n calls, 101 answers after 2 s, and they talk.
+type talk struct {
+	n           int
+	start       time.Time
+	talkSeconds int
+}
+
+func (c talk) id() string    { return fmt.Sprintf("%d.%d", c.start.Unix(), 2*c.n) }
+func (c talk) phone() string { return fmt.Sprintf("%d.%d", c.start.Unix(), 2*c.n+1) }
+func (c talk) end() time.Time {
+	return c.start.Add(time.Duration(2+c.talkSeconds) * time.Second)
+}
+
+func (c talk) facts() []call.Event {
+	caller, phone, bridge := call.LegID(c.id()), call.LegID(c.phone()), "b"+c.id()
+	at := func(d time.Duration) call.Moment { return call.MomentOf(c.start.Add(d)) }
+	end := call.MomentOf(c.end())
+	cause := &call.Cause{Q850: 16}
+	return []call.Event{
+		{Kind: call.LegCreated, At: at(0), Leg: caller, Link: c.id(), Channel: c.channel(), Endpoint: "trunk-a", State: call.StateCalling,
+			Number: fmt.Sprintf("7916%07d", c.n), Dialled: "74951230101"},
+		{Kind: call.LegCreated, At: at(10 * time.Millisecond), Leg: phone, Link: c.id(), Channel: c.phoneChannel(), Endpoint: "101", State: call.StateDown, Number: "101"},
+		{Kind: call.Dialled, At: at(20 * time.Millisecond), Leg: caller, Peer: phone, Number: "101", PeerChannel: c.phoneChannel()},
+		{Kind: call.LegRinging, At: at(100 * time.Millisecond), Leg: phone},
+		{Kind: call.LegAnswered, At: at(2 * time.Second), Leg: phone},
+		{Kind: call.LegAnswered, At: at(2 * time.Second), Leg: caller},
+		{Kind: call.Joined, At: at(2 * time.Second), Leg: phone, Bridge: bridge, State: call.StateUp},
+		{Kind: call.Joined, At: at(2 * time.Second), Leg: caller, Bridge: bridge, State: call.StateUp},
+		{Kind: call.LegHungUp, At: end, Leg: caller, Cause: cause},
+		{Kind: call.LegEnded, At: end, Leg: phone, Cause: cause},
+		{Kind: call.LegEnded, At: end, Leg: caller, Cause: cause},
+	}
+}
+
+func (c talk) channel() string      { return fmt.Sprintf("PJSIP/trunk-a-%08x", 2*c.n) }
+func (c talk) phoneChannel() string { return fmt.Sprintf("PJSIP/101-%08x", 2*c.n+1) }
+
+// live is how a list shows the call at a moment.
+func (c talk) live(at time.Time) (legs []call.LiveLeg) {
+	if at.Before(c.start) || !at.Before(c.end()) {
+		return nil
+	}
+	legs = []call.LiveLeg{
+		{Leg: call.LegID(c.id()), Link: c.id(), Channel: c.channel(), Endpoint: "trunk-a", State: call.StateUp, Number: fmt.Sprintf("7916%07d", c.n),
+			Dialled: "74951230101", Created: call.MomentOf(c.start), Bridge: "b" + c.id()},
+		{Leg: call.LegID(c.phone()), Link: c.id(), Channel: c.phoneChannel(), Endpoint: "101", State: call.StateUp, Number: "101",
+			Created: call.MomentOf(c.start), Bridge: "b" + c.id()},
+	}
+	return legs
+}
+
+// row is the call in Master.csv, as cdr_csv writes it in the time zone of the PBX.
+func (c talk) row(zone *time.Location) string {
+	stamp := func(t time.Time) string { return t.In(zone).Format("2006-01-02 15:04:05") }
+	return fmt.Sprintf(`"","7916%07d","74951230101","from-trunk","""Client"" <7916%07d>","%s","%s","Dial","PJSIP/101,20,tT","%s","%s","%s",%d,%d,"ANSWERED","DOCUMENTATION","%s",""`+"\n",
+		c.n, c.n, c.channel(), c.phoneChannel(), stamp(c.start), stamp(c.start.Add(2*time.Second)), stamp(c.end()), 2+c.talkSeconds, c.talkSeconds, c.id())
+}
+
+// watchedPBX says the calls at their times, but not between the outages, and
+// writes its rows when they are over.
+type watchedPBX struct {
+	t     *testing.T
+	calls []talk
+	down  [][2]time.Time
+	file  string
+	zone  *time.Location
+}
+
+func (p *watchedPBX) run(ctx context.Context, _ uint64, emit func(call.Event)) error {
+	now := time.Now()
+	for _, d := range p.down {
+		if !now.Before(d[0]) && now.Before(d[1]) {
+			return fmt.Errorf("the PBX does not answer")
+		}
+	}
+	emit(call.Event{Kind: call.LinkUp})
+	var live []call.LiveLeg
+	var facts []call.Event
+	for _, c := range p.calls {
+		live = append(live, c.live(now)...)
+		facts = append(facts, c.facts()...)
+	}
+	emit(call.Event{Kind: call.Snapshot, Live: live})
+	slices.SortStableFunc(facts, func(a, b call.Event) int { return int(a.At - b.At) })
+	until := now.Add(1000 * time.Hour)
+	for _, d := range p.down {
+		if d[0].After(now) && d[0].Before(until) {
+			until = d[0]
+		}
+	}
+	for _, e := range facts {
+		at := e.At.Time()
+		if at.Before(now) {
+			continue
+		}
+		if at.After(until) {
+			break
+		}
+		if !pause(ctx, time.Until(at)) {
+			return nil
+		}
+		emit(e)
+	}
+	if !pause(ctx, time.Until(until)) {
+		return nil
+	}
+	return fmt.Errorf("the line is cut")
+}
+
+// write writes the rows as the calls end, a second later.
+func (p *watchedPBX) write(ctx context.Context) {
+	calls := slices.SortedFunc(slices.Values(p.calls), func(a, b talk) int { return a.end().Compare(b.end()) })
+	for _, c := range calls {
+		if !pause(ctx, time.Until(c.end().Add(time.Second))) {
+			return
+		}
+		p.add(c.row(p.zone))
+	}
+}
+
+func (p *watchedPBX) add(text string) {
+	f, err := os.OpenFile(p.file, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	if err == nil {
+		_, err = f.WriteString(text)
+	}
+	if err == nil {
+		err = f.Close()
+	}
+	if err != nil {
+		p.t.Error(err)
+	}
+}
+
+func healConfig(t *testing.T, dir, file string) *config.Config {
+	c := testConfig(t, dir, "main")
+	c.PBX[0].CDRFile = file
+	return c
+}
+
+// TestHeal: two calls before, one over the beginning of an outage, one over its
+// end, two inside, one after; and the file is rotated in the middle of it.
+func TestHeal(t *testing.T) {
+	rename := func(t *testing.T, file string) {
+		if err := os.Rename(file, file+".1"); err != nil {
+			t.Error(err)
+		}
+	}
+	copyTruncate := func(t *testing.T, file string) {
+		text, err := os.ReadFile(file)
+		if err == nil {
+			err = os.WriteFile(file+".1", text, 0o600)
+		}
+		if err == nil {
+			err = os.Truncate(file, 0)
+		}
+		if err != nil {
+			t.Error(err)
+		}
+	}
+	moscow := time.FixedZone("", 3*3600)
+	for _, v := range []struct {
+		name    string
+		zone    *time.Location
+		rotate  func(*testing.T, string)
+		restart bool
+	}{
+		{"plain", time.UTC, nil, false},
+		{"zone", moscow, nil, false},
+		{"renamed", moscow, rename, false},
+		{"copied", time.UTC, copyTruncate, false},
+		{"restart", moscow, nil, true},
+		{"restart and renamed", time.UTC, rename, true},
+	} {
+		t.Run(v.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				dir := t.TempDir()
+				t0 := time.Now()
+				at := func(s int) time.Time { return t0.Add(time.Duration(s) * time.Second) }
+				pbx := &watchedPBX{t: t, file: filepath.Join(dir, "Master.csv"), zone: v.zone, down: [][2]time.Time{{at(60), at(120)}}, calls: []talk{
+					{1, at(10), 5}, {2, at(20), 10}, // seen whole
+					{3, at(50), 20},                 // its end was not seen
+					{4, at(110), 60},                // its start was not seen
+					{5, at(70), 15}, {6, at(90), 8}, // nothing was seen of these
+					{7, at(200), 9}, // seen whole: tried again every half minute, the link is up by then
+				}}
+				pbx.add("\"old\",\"rows\"\n")
+				ctx, stop := context.WithCancel(t.Context())
+				written := make(chan struct{})
+				go func() { defer close(written); pbx.write(ctx) }()
+				conf := func() *config.Config { return healConfig(t, dir, pbx.file) }
+				d := start(t, conf(), map[string]*fakePBX{"main": {session: pbx.run}}, nil)
+				time.Sleep(time.Until(at(100)))
+				if v.rotate != nil {
+					v.rotate(t, pbx.file)
+				}
+				if v.restart {
+					d.end(t)
+					time.Sleep(time.Until(at(115)))
+					d = start(t, conf(), map[string]*fakePBX{"main": {session: pbx.run}}, nil)
+					time.Sleep(time.Until(at(126))) // and once more before anything is settled
+					d.end(t)
+					d = start(t, conf(), map[string]*fakePBX{"main": {session: pbx.run}}, nil)
+				}
+				time.Sleep(time.Until(at(400)))
+				entries := d.feed(t)
+				checkHealed(t, entries, pbx.calls, v.restart)
+				if t.Failed() {
+					for _, c := range pbx.calls {
+						if w, err := d.store.Why("main:" + c.id()); err == nil {
+							for _, e := range w.Facts {
+								t.Log(c.n, factLine(e))
+							}
+						}
+					}
+				}
+				time.Sleep(time.Until(at(4000)))
+				if more := d.feed(t); len(more) != len(entries) {
+					t.Errorf("time alone made %d new entries: %+v", len(more)-len(entries), more[len(entries):])
+				}
+				st, err := d.Status(t.Context())
+				if err != nil || st.Links[0].Healing == nil || st.Links[0].Healing.Waiting != 0 || st.Links[0].Healing.Error != "" {
+					t.Errorf("status: %+v, %v", st.Links[0].Healing, err)
+				}
+				d.end(t)
+				stop()
+				<-written
+			})
+		})
+	}
+}
+
+func checkHealed(t *testing.T, entries []storage.Entry, talks []talk, restarted bool) {
+	t.Helper()
+	calls, gaps := latest(t, entries)
+	if len(calls) != len(talks) {
+		t.Errorf("%d calls were recorded, there were %d", len(calls), len(talks))
+	}
+	healed := map[call.Moment]bool{}
+	for _, g := range gaps {
+		healed[g.From] = healed[g.From] || g.Healed
+	}
+	for from, ok := range healed {
+		if !ok {
+			t.Errorf("the gap from %v is not healed", from.Time())
+		}
+	}
+	for _, c := range talks {
+		r := calls["main:"+c.id()]
+		if r == nil {
+			t.Errorf("call %d has no record", c.n)
+			continue
+		}
+		off := func(got call.Moment, want time.Time) bool {
+			d := got.Time().Sub(want)
+			return d < -time.Second || d > time.Second
+		}
+		if r.Status != call.StatusAnswered || r.AnsweredBy == nil || *r.AnsweredBy != "101" || r.Direction != call.Inbound {
+			t.Errorf("call %d: %s %s", c.n, r.Direction, r.Status)
+		}
+		if off(r.StartedAt, c.start) || off(r.EndedAt, c.end()) || off(r.AnsweredAt, c.start.Add(2*time.Second)) {
+			t.Errorf("call %d, %s: from %v, answered %v, to %v", c.n, r.Quality, r.StartedAt.Time(), r.AnsweredAt.Time(), r.EndedAt.Time())
+		}
+		if r.TalkMs == nil || *r.TalkMs < int64(c.talkSeconds-1)*1000 || *r.TalkMs > int64(c.talkSeconds+1)*1000 {
+			t.Errorf("call %d: talk %v of %d s", c.n, r.TalkMs, c.talkSeconds)
+		}
+		want := map[int]string{1: "complete", 2: "complete", 7: "complete", 3: "partial", 4: "partial", 5: "backfilled", 6: "backfilled"}[c.n]
+		if r.Quality != want {
+			t.Errorf("call %d is %s, want %s: %v", c.n, r.Quality, want, r.Doubts)
+		}
+		if want == "complete" && r.Rev != 1 {
+			t.Errorf("call %d was seen whole and has revision %d", c.n, r.Rev)
+		}
+	}
+	if r := calls["main:"+talks[2].id()]; r != nil && !strings.Contains(strings.Join(r.Doubts, " "), call.DoubtEndReported) {
+		t.Errorf("the end of call 3 is reported: %v", r.Doubts)
+	}
+}
