@@ -1,6 +1,7 @@
 package packaging_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
@@ -97,5 +98,40 @@ func TestUnit_IsHardened(t *testing.T) {
 	}
 	if level, err := strconv.ParseFloat(string(m[1]), 64); err != nil || level > mostExposed {
 		t.Errorf("exposure %s, want at most %.1f:\n%s", m[1], mostExposed, out)
+	}
+}
+
+// What the dashboard and the alert rules ask for is what the daemon tells.
+func TestMonitoring_NamesMetricsThatAreThere(t *testing.T) {
+	source, err := os.ReadFile(filepath.Join("..", "agent", "metrics.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	told := map[string]bool{}
+	for _, m := range regexp.MustCompile(`desc\("([a-z_]+)"|Name: "calljournal_([a-z_]+)"`).FindAllSubmatch(source, -1) {
+		told[string(m[1])+string(m[2])] = true
+	}
+	for _, name := range []string{"grafana.json", "alerts.yaml"} {
+		text, err := os.ReadFile(filepath.Join("monitoring", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		asked := regexp.MustCompile(`\bcalljournal_([a-z_]+)`).FindAllSubmatch(text, -1)
+		if len(asked) < 9 {
+			t.Errorf("%s asks for %d metrics", name, len(asked))
+		}
+		for _, m := range asked {
+			if n := strings.TrimSuffix(string(m[1]), "_bucket"); !told[n] {
+				t.Errorf("%s: there is no calljournal_%s", name, n)
+			}
+		}
+	}
+	var dashboard struct{ Panels []struct{ Title string } }
+	text, err := os.ReadFile(filepath.Join("monitoring", "grafana.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(text, &dashboard); err != nil || len(dashboard.Panels) == 0 {
+		t.Errorf("grafana.json: %v, %d panels", err, len(dashboard.Panels))
 	}
 }

@@ -3,49 +3,39 @@ package main
 import (
 	"fmt"
 	"io"
-	"os"
-	"os/signal"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	"calljournal/agent/api"
 )
 
 type statusVerb struct {
-	JSON  bool `name:"json" help:"As JSON: the same as GET /v1/status."`
-	Watch bool `help:"Show it again every two seconds until Ctrl-C."`
+	JSON   bool `name:"json" xor:"form" help:"As JSON: the same as GET /v1/status."`
+	Watch  bool `xor:"form" help:"A view that stays up to date, until q or Ctrl-C."`
+	Nagios bool `xor:"form" help:"One line and the exit code that Nagios and its kin want: 0 well, 1 warnings, 2 degraded or not there, 3 unknown."`
 }
-
-const watchEvery = 2 * time.Second
 
 func (v statusVerb) Run(sh *shell) error {
 	c, err := sh.client()
-	if err != nil {
+	if v.Nagios {
+		var st api.Status
+		if err == nil {
+			st, err = c.Status(sh.ctx)
+		}
+		line, code := nagios(st, err)
+		fmt.Fprintln(sh.out, line)
+		return &exitError{code: code}
+	}
+	switch {
+	case err != nil:
 		return err
+	case v.Watch && !terminal(sh.out):
+		return &exitError{code: exitUsage, text: "--watch needs a terminal\nTry: calljournal status, or --json"}
+	case v.Watch:
+		return v.watch(sh, c)
 	}
-	if !v.Watch {
-		return v.once(sh, c)
-	}
-	ctx, stop := signal.NotifyContext(sh.ctx, os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	tick := time.NewTicker(watchEvery)
-	defer tick.Stop()
-	for {
-		if terminal(sh.out) {
-			fmt.Fprint(sh.out, "\x1b[H\x1b[2J")
-		}
-		err := v.once(sh, c)
-		if code := sh.report(err); code != exitWell && code != exitDegraded && code != exitNoDaemon {
-			return &exitError{code: code}
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return nil
-		}
-	}
+	return v.once(sh, c)
 }
 
 func (v statusVerb) once(sh *shell, c *api.Client) error {
