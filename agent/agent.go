@@ -79,6 +79,7 @@ type Agent struct {
 	local     net.Listener        // nil: agent.socket is ""
 	uplink    *uplink.Line        // nil: there is no [uplink]
 	media     *media.Library
+	sweeping  sweeping
 	access    *access.Log
 	users     *access.Users // nil: their file cannot be read
 	startedAt call.Moment
@@ -266,6 +267,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	committed := stage(func() { lost = a.commit(cancel) })
 	ingested := stage(a.ingest)
 	retained := stage(func() { a.retain(ctx) })
+	swept := stage(func() { a.sweep(ctx) })
 	servers := a.serve(cancel)
 	lineCtx, cutLine := context.WithCancel(context.WithoutCancel(ctx)) // the feed is served to the end
 	defer cutLine()
@@ -310,6 +312,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	close(a.noMore) // what a link says after this is lost to a gap
 	written := in(deadline, "ingest", ingested) && in(deadline, "commit", committed) && in(deadline, "retention", retained)
 	in(time.After(forwardsEndWithin), "forwarders", forwarded)
+	in(time.After(linksEndWithin), "retention of files", swept) // a folder may hang: nothing is lost by that
 	a.server.End()
 	cutLine()
 	in(deadline, "uplink", line)

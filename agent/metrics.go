@@ -113,6 +113,10 @@ func (s states) Collect(out chan<- prometheus.Metric) {
 		put(desc("uplink_requests_total", "What the centre asked over them."), counter, float64(u.Requests))
 	}
 	put(desc("access_lost_total", "Entries of the access log that could not be written."), counter, float64(s.a.access.Lost()))
+	s.a.sweeping.mu.Lock()
+	put(desc("files_deleted_total", "Files of old calls that were deleted in the PBXs' folders.", "kind"), counter, float64(s.a.sweeping.recordings), "recording")
+	put(desc("files_deleted_total", "Files of old calls that were deleted in the PBXs' folders.", "kind"), counter, float64(s.a.sweeping.messages), "message")
+	s.a.sweeping.mu.Unlock()
 	put(desc("media_slow_total", "Looks for files of calls that were given up because a folder did not answer."), counter, float64(s.a.media.Slow()))
 	consumers, err := s.a.store.Consumers()
 	if err != nil {

@@ -66,6 +66,7 @@ func (a *Agent) Status(ctx context.Context) (api.Status, error) {
 		st.Consumers = append(st.Consumers, a.consumer(k))
 	}
 	a.retentionStatus(&st)
+	a.sweepStatus(&st)
 	a.forwardStatus(&st)
 	if n := a.access.Lost(); n > 0 {
 		st.Problems = append(st.Problems, fmt.Sprintf("access log: %d entries could not be written: see to room and permissions in %s", n, c.Agent.DataDir))

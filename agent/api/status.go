@@ -157,6 +157,13 @@ type Retention struct {
 	Dropped              uint64 `json:"dropped"`    // entries of the feed, since the start
 	HeldBy               string `json:"held_by"`    // the consumer that still needs what need not be kept
 	Error                string `json:"error"`      // why nothing can be dropped
+
+	// Of the PBXs' own files; 0 days: they are never touched.
+	RecordingsDays    int    `json:"recordings_days"`
+	VoicemailDays     int    `json:"voicemail_days"`
+	RecordingsDeleted uint64 `json:"recordings_deleted"` // files, since the start
+	MessagesDeleted   uint64 `json:"messages_deleted"`
+	BytesDeleted      int64  `json:"bytes_deleted"`
 }
 
 // States of a forwarder.

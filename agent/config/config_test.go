@@ -263,6 +263,7 @@ func TestParse_Errors(t *testing.T) {
 		{"bad country", pbx("[rules]\ncountry = \"Russia\"\n"), 9, "two capital letters"},
 		{"negative depth", pbx("[rules]\nunique_depth_days = -1\n"), 9, "36500"},
 		{"negative age", pbx("[retention]\ncalls_days = -1\n"), 9, "0 for ever"},
+		{"negative age of files", pbx("[retention]\nrecordings_days = -1\n"), 9, "0 for ever"},
 		{"too old", pbx("[retention]\nwait_for_consumers_days = 99999\n"), 9, "36500"},
 		{"age as a text", pbx("[retention]\ncalls_days = \"90d\"\n"), 9, "want a whole number"},
 		{"size as a number", pbx("[retention]\nmax_size = 20\n"), 9, `as "500MB" or "20GB"`},

@@ -92,6 +92,9 @@ func printStatus(w io.Writer, st api.Status) error {
 		}
 		fmt.Fprintf(&b, "kept %s; %d entries dropped since the start\n", strings.Join(limits, " and "), r.Dropped)
 	}
+	if r := st.Retention; r.RecordingsDays > 0 || r.VoicemailDays > 0 {
+		fmt.Fprintf(&b, "files of old calls: %d recordings and %d messages deleted since the start, %s\n", r.RecordingsDeleted, r.MessagesDeleted, size(r.BytesDeleted))
+	}
 	for _, c := range st.Consumers {
 		since := ""
 		if c.Lag > 0 {
