@@ -31,6 +31,7 @@ var mayImport = map[string][]string{
 	"agent/media":           {"agent/call"},
 	"agent/api":             {"agent/access", "agent/call", "agent/journal", "agent/media", "agent/sheet", "agent/transport", "storage"},
 	"agent/forward":         {"agent/call", "storage"},
+	"agent/collect":         {"agent/config", "agent/transport", "agent/uplink"},
 	"agent/report":          {"agent/call", "agent/journal", "agent/sheet"},
 	"agent/sheet":           {},
 	"agent/transport":       {},

@@ -18,3 +18,8 @@ const (
 //
 //go:embed calljournal.toml
 var Example string
+
+// CollectExample is the same for `calljournal collect`.
+//
+//go:embed collect.toml
+var CollectExample string

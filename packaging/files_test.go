@@ -18,23 +18,38 @@ import (
 // parse reads a text as calljournal.toml, with every secret file it names there.
 func parse(t *testing.T, text string) *config.Config {
 	t.Helper()
+	c, err := config.Parse(filepath.Join(t.TempDir(), "calljournal.toml"), []byte(text), withSecrets(t, text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// parseCollect does the same for collect.toml.
+func parseCollect(t *testing.T, text string) *config.Collect {
+	t.Helper()
+	c, err := config.ParseCollect(filepath.Join(t.TempDir(), "collect.toml"), []byte(text), withSecrets(t, text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// withSecrets is an environment in which every file of secrets that text names is.
+func withSecrets(t *testing.T, text string) config.Env {
+	t.Helper()
 	credentials := t.TempDir()
 	for i, m := range regexp.MustCompile(`(?m)^(?:\w+_file|credentials) = "(.+)"$`).FindAllStringSubmatch(text, -1) {
 		if err := os.WriteFile(filepath.Join(credentials, filepath.Base(m[1])), fmt.Appendf(nil, "a secret of its own, number %d", i), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	env := config.Env{Hostname: os.Hostname, Getenv: func(k string) string {
+	return config.Env{Hostname: os.Hostname, Getenv: func(k string) string {
 		if k == "CREDENTIALS_DIRECTORY" {
 			return credentials
 		}
 		return ""
 	}}
-	c, err := config.Parse(filepath.Join(t.TempDir(), "calljournal.toml"), []byte(text), env)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return c
 }
 
 // commented matches the keys and tables that the example only shows.
@@ -71,6 +86,24 @@ func TestExample_HasEveryKey(t *testing.T) {
 		if !regexp.MustCompile(`(?m)\b` + m[1] + ` = `).MatchString(packaging.Example) {
 			t.Errorf("%s is not in the example", m[1])
 		}
+	}
+}
+
+func TestCollectExample(t *testing.T) {
+	all := commented.ReplaceAllString(packaging.CollectExample, "$1")
+	c := parseCollect(t, all)
+	if len(c.Agent) != 3 || len(c.Reader) != 1 {
+		t.Errorf("not every table is shown: %s", c.Redacted())
+	}
+	for _, m := range regexp.MustCompile(`(?m)^([a-z_]+) = `).FindAllStringSubmatch(c.Redacted(), -1) {
+		if !regexp.MustCompile(`(?m)\b`+m[1]+` = `).MatchString(all) && m[1] != "token" && m[1] != "secret" {
+			t.Errorf("%s is not in the example", m[1])
+		}
+	}
+	// What is in effect in the example is what holds without it.
+	some := "\n[[agent]]\nname = \"a\"\nurl = \"https://a.example\"\ntoken = \"0123456789abcdef\"\n"
+	if got, want := parseCollect(t, packaging.CollectExample+some).Redacted(), parseCollect(t, some).Redacted(); got != want {
+		t.Errorf("example:\n%s\ndefaults:\n%s", got, want)
 	}
 }
 

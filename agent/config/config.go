@@ -117,8 +117,10 @@ type Token struct {
 }
 
 // HashedBytes is what TokenHash says; it was validated.
-func (t Token) HashedBytes() (sum [32]byte, ok bool) {
-	digits, found := strings.CutPrefix(t.TokenHash, hashPrefix)
+func (t Token) HashedBytes() (sum [32]byte, ok bool) { return readHash(t.TokenHash) }
+
+func readHash(text string) (sum [32]byte, ok bool) {
+	digits, found := strings.CutPrefix(text, hashPrefix)
 	n, err := hex.Decode(sum[:], []byte(digits[:min(len(digits), 64)]))
 	return sum, found && len(digits) == 64 && err == nil && n == len(sum)
 }

@@ -95,9 +95,14 @@ func join(table, key string) string {
 	return table + "." + key
 }
 
+// layout is the keys that a kind of file may have: a struct with toml tags.
+type layout struct{ root reflect.Type }
+
+func layoutOf[T any]() layout { return layout{reflect.TypeFor[T]()} }
+
 // tableOf is the struct that holds the keys of a table, or nil.
-func tableOf(path []string) reflect.Type {
-	t := reflect.TypeFor[Config]()
+func (l layout) tableOf(path []string) reflect.Type {
+	t := l.root
 	for _, name := range path {
 		f, ok := field(t, name)
 		if !ok {
@@ -140,17 +145,17 @@ func keysOf(t reflect.Type) []string {
 
 // unknownKey says which key was probably meant: one of the same table that
 // looks like it, else one of that very name in another table, else the nearest.
-func unknownKey(path []string) string {
+func (l layout) unknownKey(path []string) string {
 	name := path[len(path)-1]
-	parent := tableOf(path[:len(path)-1])
+	parent := l.tableOf(path[:len(path)-1])
 	depth := len(path) - 1
 	for parent == nil { // the table itself is unknown: it is the mistake
 		depth--
-		name, parent = path[depth], tableOf(path[:depth])
+		name, parent = path[depth], l.tableOf(path[:depth])
 	}
 	near, distance := nearest(name, keysOf(parent))
 	if limit := max(2, len(name)/3); distance > limit {
-		if table := tableWith(name); table != "" {
+		if table := l.tableWith(name); table != "" {
 			return fmt.Sprintf("unknown key; did you mean %q in %s?", name, table)
 		}
 	}
@@ -158,7 +163,7 @@ func unknownKey(path []string) string {
 }
 
 // tableWith finds the first table that has a key of this name, as "[http]".
-func tableWith(name string) string {
+func (l layout) tableWith(name string) string {
 	var find func(t reflect.Type, path string) string
 	find = func(t reflect.Type, path string) string {
 		for i := range t.NumField() {
@@ -184,15 +189,15 @@ func tableWith(name string) string {
 		}
 		return ""
 	}
-	return find(reflect.TypeFor[Config](), "")
+	return find(l.root, "")
 }
 
 // wanted names the type of the value at path in an administrator's words.
-func wanted(path []string) string {
+func (l layout) wanted(path []string) string {
 	if len(path) == 0 {
 		return ""
 	}
-	parent := tableOf(path[:len(path)-1])
+	parent := l.tableOf(path[:len(path)-1])
 	if parent == nil {
 		return ""
 	}

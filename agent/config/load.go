@@ -67,9 +67,17 @@ const maxFile = 16 << 20
 
 // Load reads the file at path. What is wrong with its contents is an *Error.
 func Load(path string, env Env) (*Config, error) {
+	b, err := read(path, "copy the example calljournal.toml there")
+	if err != nil {
+		return nil, err
+	}
+	return Parse(path, b, env)
+}
+
+func read(path, remedy string) ([]byte, error) {
 	f, err := os.Open(path)
 	if errors.Is(err, os.ErrNotExist) {
-		return nil, &Error{path, []Problem{{Text: "there is no such file: give its place with --config, or copy the example calljournal.toml there"}}}
+		return nil, &Error{path, []Problem{{Text: "there is no such file: give its place with --config, or " + remedy}}}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read configuration: %w", err)
@@ -82,7 +90,7 @@ func Load(path string, env Env) (*Config, error) {
 	if len(b) > maxFile {
 		return nil, &Error{path, []Problem{{Text: "is larger than 16 MiB: that is no configuration"}}}
 	}
-	return Parse(path, b, env)
+	return b, nil
 }
 
 // Parse is Load of a file already read; path is for messages and for finding
@@ -92,10 +100,11 @@ func Parse(path string, data []byte, env Env) (*Config, error) {
 	c.Path = path
 	dec := toml.NewDecoder(bytes.NewReader(data)).DisallowUnknownFields()
 	if err := dec.Decode(&c); err != nil {
-		return nil, &Error{path, decodeProblems(err)}
+		return nil, &Error{path, layoutOf[Config]().decodeProblems(err)}
 	}
-	v := validator{c: &c, env: env, dir: filepath.Dir(path), places: index(data)}
+	v := validator{checker{env: env, dir: filepath.Dir(path), places: index(data)}, &c}
 	v.all()
+	c.Warnings = v.warnings
 	if len(v.problems) > 0 {
 		return nil, &Error{path, v.problems}
 	}
@@ -103,28 +112,28 @@ func Parse(path string, data []byte, env Env) (*Config, error) {
 }
 
 // decodeProblems turns what go-toml says into what an administrator can use.
-func decodeProblems(err error) []Problem {
+func (l layout) decodeProblems(err error) []Problem {
 	var missing *toml.StrictMissingError
 	if errors.As(err, &missing) {
 		out := make([]Problem, 0, len(missing.Errors))
 		for i := range missing.Errors {
 			e := &missing.Errors[i]
 			line, column := e.Position()
-			out = append(out, Problem{line, column, strings.Join(e.Key(), "."), unknownKey(e.Key())})
+			out = append(out, Problem{line, column, strings.Join(e.Key(), "."), l.unknownKey(e.Key())})
 		}
 		return out
 	}
 	var e *toml.DecodeError
 	if errors.As(err, &e) {
 		line, column := e.Position()
-		return []Problem{{line, column, strings.Join(e.Key(), "."), typeText(e)}}
+		return []Problem{{line, column, strings.Join(e.Key(), "."), l.typeText(e)}}
 	}
 	return []Problem{{Text: err.Error()}}
 }
 
-func typeText(e *toml.DecodeError) string {
+func (l layout) typeText(e *toml.DecodeError) string {
 	text := strings.TrimPrefix(e.Error(), "toml: ")
-	if want := wanted(e.Key()); want != "" {
+	if want := l.wanted(e.Key()); want != "" {
 		return "wrong type: want " + want + " (" + text + ")"
 	}
 	return text
@@ -163,7 +172,7 @@ func Place(path string, named bool, env Env) (Agent, error) {
 		Agent *Agent `toml:"agent"`
 	}{&c.Agent}
 	if err := toml.Unmarshal(b, &only); err != nil {
-		return c.Agent, &Error{path, decodeProblems(err)}
+		return c.Agent, &Error{path, layoutOf[Config]().decodeProblems(err)}
 	}
 	return c.Agent, nil
 }

@@ -103,7 +103,7 @@ func (s Size) MarshalText() ([]byte, error) { return []byte(s.text), nil }
 
 func (s Size) String() string { return s.text }
 
-func (v *validator) size(key string, s Size) {
+func (v *checker) size(key string, s Size) {
 	if k, there := v.places[key]; s.bad != "" || there && k.kind != unstable.String {
 		v.wrong(key, `want an amount in quotes, as "500MB" or "20GB"`)
 	}

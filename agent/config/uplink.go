@@ -38,7 +38,7 @@ func (v *validator) uplink() {
 
 // remote checks the URL of another machine that gets a token of ours: it must
 // be encrypted, but on this machine.
-func (v *validator) remote(key, text string) *url.URL {
+func (v *checker) remote(key, text string) *url.URL {
 	u, err := url.Parse(text)
 	switch {
 	case err != nil || u.Host == "" || u.Hostname() == "":
@@ -56,7 +56,7 @@ func (v *validator) remote(key, text string) *url.URL {
 }
 
 // clientFiles checks what a connection to another machine may be opened with.
-func (v *validator) clientFiles(at, ca, cert, key string) {
+func (v *checker) clientFiles(at, ca, cert, key string) {
 	if (cert == "") != (key == "") {
 		v.wrong(at+"client_cert", "client_cert and client_key belong together: set both or none")
 	}

@@ -18,13 +18,19 @@ import (
 	"github.com/pelletier/go-toml/v2/unstable"
 )
 
-// validator walks a decoded Config once, completes it and gathers what is wrong.
-type validator struct {
-	c        *Config
+// checker gathers what is wrong with one decoded file.
+type checker struct {
 	env      Env
 	dir      string // of the file
 	places   map[string]place
 	problems []Problem
+	warnings []string
+}
+
+// validator walks a decoded Config once, completes it and gathers what is wrong.
+type validator struct {
+	checker
+	c *Config
 }
 
 func (v *validator) all() {
@@ -38,11 +44,11 @@ func (v *validator) all() {
 	v.retention()
 	v.people()
 	v.tariffs()
-	v.own()
+	v.own(v.c.Path)
 }
 
 // wrong notes a problem at key, or at the nearest table above that is written.
-func (v *validator) wrong(key, format string, args ...any) {
+func (v *checker) wrong(key, format string, args ...any) {
 	p := Problem{Key: key, Text: fmt.Sprintf(format, args...)}
 	for at := key; at != ""; {
 		if pl, ok := v.places[at]; ok {
@@ -58,14 +64,14 @@ func (v *validator) wrong(key, format string, args ...any) {
 	v.problems = append(v.problems, p)
 }
 
-func (v *validator) warn(format string, args ...any) {
-	v.c.Warnings = append(v.c.Warnings, fmt.Sprintf(format, args...))
+func (v *checker) warn(format string, args ...any) {
+	v.warnings = append(v.warnings, fmt.Sprintf(format, args...))
 }
 
 // texts sees to what holds for every value: no control characters in texts (a
 // line end in a username would be a header of its own on the wire), no absurd
 // lengths, and quotes around secrets and durations.
-func (v *validator) texts(t reflect.Value, at string) {
+func (v *checker) texts(t reflect.Value, at string) {
 	for i := range t.NumField() {
 		f := t.Type().Field(i)
 		key := f.Tag.Get("toml")
@@ -109,7 +115,7 @@ func (v *validator) texts(t reflect.Value, at string) {
 	}
 }
 
-func (v *validator) text(key, s string) {
+func (v *checker) text(key, s string) {
 	switch {
 	case len(s) > 4096:
 		v.wrong(key, "is longer than 4096 bytes")
@@ -118,7 +124,7 @@ func (v *validator) text(key, s string) {
 	}
 }
 
-func (v *validator) duration(key string, d Duration) {
+func (v *checker) duration(key string, d Duration) {
 	switch {
 	case d.bad != "" || v.places[key].kind != unstable.Invalid && v.places[key].kind != unstable.String:
 		v.wrong(key, `want a length of time in quotes, as "30s", "5m" or "24h"`)
@@ -139,7 +145,7 @@ var (
 func GoodName(name string) bool { return goodName.MatchString(name) }
 
 // name checks what ends up in ids, addresses and metrics.
-func (v *validator) name(key, name string) {
+func (v *checker) name(key, name string) {
 	switch {
 	case name == "":
 		v.wrong(key, "is missing")
@@ -149,7 +155,7 @@ func (v *validator) name(key, name string) {
 }
 
 // oneOf checks a word against the few that are known.
-func (v *validator) oneOf(key, word string, known ...string) bool {
+func (v *checker) oneOf(key, word string, known ...string) bool {
 	if slices.Contains(known, word) {
 		return true
 	}
@@ -163,7 +169,7 @@ func (v *validator) oneOf(key, word string, known ...string) bool {
 }
 
 // unique refuses the second of two; it tells where the first one stands.
-func (v *validator) unique(seen map[string]string, key, name string) {
+func (v *checker) unique(seen map[string]string, key, name string) {
 	if name == "" {
 		return
 	}
@@ -266,7 +272,7 @@ func (v *validator) cdrColumns(at string, p *PBX) {
 }
 
 // address checks host:port; a PBX on this machine has a host too.
-func (v *validator) address(key, address, port string) {
+func (v *checker) address(key, address, port string) {
 	if address == "" {
 		v.wrong(key, "is missing: want host:port, as 127.0.0.1:%s", port)
 		return
@@ -279,14 +285,14 @@ func (v *validator) address(key, address, port string) {
 	v.port(key, address, p, 1)
 }
 
-func (v *validator) port(key, address, port string, least int) {
+func (v *checker) port(key, address, port string, least int) {
 	if n, err := strconv.Atoi(port); err != nil || n < least || n > 65535 {
 		v.wrong(key, "%q: the port must be a number from %d to 65535", address, least)
 	}
 }
 
 // secret completes s from its file. Exactly one of the two may be given.
-func (v *validator) secret(key string, s *Secret, file string, required bool) {
+func (v *checker) secret(key string, s *Secret, file string, required bool) {
 	_, inline := v.places[key]
 	switch {
 	case inline && file != "":
@@ -319,33 +325,9 @@ func (v *validator) secret(key string, s *Secret, file string, required bool) {
 
 func (v *validator) http() {
 	h := &v.c.HTTP
-	if h.Listen != "" {
-		host, port, err := net.SplitHostPort(h.Listen)
-		if err != nil {
-			v.wrong("http.listen", "%q: want host:port, as 127.0.0.1:8420, or \"\" for none", h.Listen)
-		} else {
-			v.port("http.listen", h.Listen, port, 0)
-			if h.TLSCert == "" && !loopback(host) {
-				v.warn("http.listen %s can be reached from outside and is not encrypted: set tls_cert and tls_key, or listen on 127.0.0.1", h.Listen)
-			}
-		}
-		if len(h.Token) == 0 {
-			v.warn("there is no [[http.token]]: nobody can read the journal at %s", h.Listen)
-		}
-	}
-	if (h.TLSCert == "") != (h.TLSKey == "") {
-		v.wrong("http.tls_cert", "tls_cert and tls_key belong together: set both or none")
-	}
-	if h.ClientCA != "" && h.TLSCert == "" {
-		v.wrong("http.client_ca", "works only with tls_cert and tls_key")
-	}
-	for _, f := range []struct{ key, path string }{{"http.tls_cert", h.TLSCert}, {"http.tls_key", h.TLSKey}, {"http.client_ca", h.ClientCA}} {
-		if f.path == "" {
-			continue
-		}
-		if _, err := os.Stat(f.path); err != nil {
-			v.wrong(f.key, "%v", err)
-		}
+	v.listener("http", h.Listen, h.TLSCert, h.TLSKey, h.ClientCA)
+	if h.Listen != "" && len(h.Token) == 0 {
+		v.warn("there is no [[http.token]]: nobody can read the journal at %s", h.Listen)
 	}
 	names, tokens := map[string]string{}, map[string]string{}
 	for i := range h.Token {
@@ -354,11 +336,7 @@ func (v *validator) http() {
 		v.unique(names, at+"name", t.Name)
 		v.oneOf(at+"scope", t.Scope, ScopeSync, ScopeJournal, ScopeAdmin)
 		v.limits(at, t)
-		if t.TokenHash == "" {
-			v.secret(at+"token", &t.Token, t.TokenFile, true)
-		} else {
-			v.tokenHash(at, t)
-		}
+		v.token(at, &t.Token, t.TokenFile, t.TokenHash)
 		if t.Token.IsZero() {
 			continue
 		}
@@ -384,13 +362,47 @@ func (v *validator) limits(at string, t *Token) {
 	}
 }
 
-// tokenHash checks the hash of a token, which stands in place of the token.
-func (v *validator) tokenHash(at string, t *Token) {
-	if _, inline := v.places[at+"token"]; inline || t.TokenFile != "" {
+// listener checks where a table says that others can reach us.
+func (v *checker) listener(table, listen, cert, key, ca string) {
+	if listen != "" {
+		host, port, err := net.SplitHostPort(listen)
+		if err != nil {
+			v.wrong(table+".listen", "%q: want host:port, as 127.0.0.1:8420, or \"\" for none", listen)
+		} else {
+			v.port(table+".listen", listen, port, 0)
+			if cert == "" && !loopback(host) {
+				v.warn("%s.listen %s can be reached from outside and is not encrypted: set tls_cert and tls_key, or listen on 127.0.0.1", table, listen)
+			}
+		}
+	}
+	if (cert == "") != (key == "") {
+		v.wrong(table+".tls_cert", "tls_cert and tls_key belong together: set both or none")
+	}
+	if ca != "" && cert == "" {
+		v.wrong(table+".client_ca", "works only with tls_cert and tls_key")
+	}
+	for _, f := range []struct{ key, path string }{{"tls_cert", cert}, {"tls_key", key}, {"client_ca", ca}} {
+		if f.path == "" {
+			continue
+		}
+		if _, err := os.Stat(f.path); err != nil {
+			v.wrong(table+"."+f.key, "%v", err)
+		}
+	}
+}
+
+// token checks a token that others show us: it may be there as itself, in a file,
+// or as its hash.
+func (v *checker) token(at string, t *Secret, file, hash string) {
+	if hash == "" {
+		v.secret(at+"token", t, file, true)
+		return
+	}
+	if _, inline := v.places[at+"token"]; inline || file != "" {
 		v.wrong(at+"token_hash", "stands in place of token and token_file: keep one")
 	}
-	if _, ok := t.HashedBytes(); !ok {
-		v.wrong(at+"token_hash", `%q: want "sha256:" and 64 hexadecimal digits, as calljournal token prints it`, t.TokenHash)
+	if _, ok := readHash(hash); !ok {
+		v.wrong(at+"token_hash", `%q: want "sha256:" and 64 hexadecimal digits, as calljournal token prints it`, hash)
 	}
 }
 
@@ -466,13 +478,13 @@ func (v *validator) tariffs() {
 }
 
 // own warns of a configuration that holds secrets and that everybody can read.
-func (v *validator) own() {
+func (v *checker) own(path string) {
 	inline := false
 	for key, p := range v.places {
 		last := key[strings.LastIndex(key, ".")+1:]
 		inline = inline || (last == "secret" || last == "token") && p.kind == unstable.String
 	}
-	if st, err := os.Stat(v.c.Path); inline && err == nil && os.PathSeparator == '/' && st.Mode().Perm()&0o007 != 0 {
-		v.warn("%s holds secrets and can be read by everybody: chmod o-rwx it, or use secret_file", v.c.Path)
+	if st, err := os.Stat(path); inline && err == nil && os.PathSeparator == '/' && st.Mode().Perm()&0o007 != 0 {
+		v.warn("%s holds secrets and can be read by everybody: chmod o-rwx it, or use secret_file", path)
 	}
 }

@@ -6,6 +6,7 @@
 // about an error goes to standard error and ends with the next thing to try.
 //
 //	run, demo ──────────────▶ agent.New, Run
+//	collect ────────────────▶ collect.New, Run: the centre
 //	status, calls, show ────▶ api.Client ──control socket──▶ the running daemon
 //	replay ─────────────────▶ wire ▶ connector's rules ▶ Tracker ▶ records, no daemon
 //	backup, check, compact ─▶ the daemon, or storage when none runs

@@ -44,6 +44,7 @@ type verbs struct {
 	User     userVerb     `cmd:"" help:"Who signs in with a name and a password."`
 	Access   accessVerb   `cmd:"" help:"Who read what of the journal."`
 	Consumer consumerVerb `cmd:"" help:"Consumers of the feed."`
+	Collect  collectVerb  `cmd:"" help:"Run the centre: gather the calls of many agents into PostgreSQL. Its configuration is collect.toml."`
 	Forward  forwardVerb  `cmd:"" help:"See to the forwarders and to what a far side refused."`
 	Backup   backupVerb   `cmd:"" help:"Copy the journal, also while the daemon runs."`
 	Check    checkVerb    `cmd:"" help:"Read the whole journal and say what is damaged."`
