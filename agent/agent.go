@@ -183,7 +183,7 @@ func New(o Options) (_ *Agent, err error) {
 	a.server = api.New(api.Options{
 		Agent: c.Agent.Name, Version: o.Version, Store: a.store, Status: a.Status, Live: a.Live, Books: a,
 		Media: a.media, Access: a.access, Users: a.users, Zone: c.Agent.Location(), Healthy: a.healthy, Ready: a.ready,
-		DeadLetters: deadLetters{a.forwards}, Metrics: a.metrics.registry, Logger: o.Logger, Now: o.Now,
+		DeadLetters: deadLetters{a.forwards}, Rules: a.rules, Metrics: a.metrics.registry, Logger: o.Logger, Now: o.Now,
 	})
 	a.server.SetTokens(tokens(c))
 	if a.uplink, err = a.newUplink(c, a.server.Uplink()); err != nil {
@@ -364,6 +364,9 @@ func library(c *config.Config, o Options) *media.Library {
 	}
 	return media.New(media.Options{Folders: folders, Zone: c.Agent.Location(), Logger: o.Logger, Now: o.Now})
 }
+
+// rules are those of the configuration in force.
+func (a *Agent) rules() journal.Rules { return rules(a.config.Load()) }
 
 func tokens(c *config.Config) []api.Token {
 	out := make([]api.Token, 0, len(c.HTTP.Token))

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"calljournal/agent/call"
+	"calljournal/agent/journal"
 	"calljournal/storage"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -20,8 +21,8 @@ type CallsInput struct {
 	Cursor string `query:"cursor" maxLength:"512" doc:"the cursor of the page before, for the same filter and sort"`
 }
 
-func (in *CallsInput) query() (storage.Query, error) {
-	q, err := in.CallFilter.query()
+func (in *CallsInput) query(zone *time.Location) (storage.Query, error) {
+	q, err := in.CallFilter.query(zone)
 	q.Sort, q.Limit, q.Cursor = in.Sort, min(in.Limit, 1000), in.Cursor
 	return q, err
 }
@@ -59,7 +60,7 @@ func (s *Server) callRoutes(api huma.API) {
 }
 
 func (s *Server) calls(ctx context.Context, in *CallsInput) (*struct{ Body CallsPage }, error) {
-	q, err := in.query()
+	q, err := in.query(s.o.Zone)
 	if err != nil {
 		return nil, err
 	}
@@ -118,7 +119,8 @@ func (s *Server) why(ctx context.Context, in *idInput) (*struct{ Body Explained 
 
 func typeFor[T any]() reflect.Type { return reflect.TypeFor[T]() }
 
-// moments describes a call.Moment as what it is in JSON.
+// moments describes what is a number or a text in JSON, and more than that here.
 func moments(r huma.Registry) {
 	r.RegisterTypeAlias(typeFor[call.Moment](), typeFor[*time.Time]())
+	r.RegisterTypeAlias(typeFor[journal.Ratio](), typeFor[*float64]()) // from 0 to 1
 }

@@ -56,6 +56,11 @@ func (c *Client) Calls(ctx context.Context, filter url.Values) (page CallsPage, 
 	return page, c.get(ctx, "/v1/calls", filter, &page)
 }
 
+// Stats asks for statistics; what is the query of GET /v1/stats.
+func (c *Client) Stats(ctx context.Context, what url.Values) (st Statistics, err error) {
+	return st, c.getSlow(ctx, "/v1/stats", what, &st)
+}
+
 // Call asks for one call.
 func (c *Client) Call(ctx context.Context, id string) (r *call.Record, err error) {
 	return r, c.get(ctx, "/v1/calls/"+url.PathEscape(id), nil, &r)

@@ -49,7 +49,7 @@ func (s *Server) exportRoutes(api huma.API) {
 }
 
 func (s *Server) export(ctx context.Context, in *exportInput) (*huma.StreamResponse, error) {
-	q, err := in.query()
+	q, err := in.query(s.o.Zone)
 	if err != nil {
 		return nil, err
 	}

@@ -17,7 +17,7 @@ import (
 // parameter that may be given several times means any of what it says; a call
 // must satisfy every parameter.
 type CallFilter struct {
-	From       string   `query:"from" doc:"calls that began then or later: RFC 3339"`
+	From       string   `query:"from" doc:"calls that began then or later: RFC 3339; or 2026-01-31 or 2026-01-31T09:00 in the time zone of the configuration"`
 	To         string   `query:"to" doc:"calls that began before: RFC 3339"`
 	Direction  []string `query:"direction,explode" doc:"inbound, outbound, internal"`
 	Status     []string `query:"status,explode" doc:"answered, abandoned, no_answer, busy, rejected, failed, voicemail, fax, self_service"`
@@ -55,17 +55,22 @@ const (
 )
 
 // query makes a query of the store, or an answer to what was wrong.
-func (f *CallFilter) query() (q storage.Query, err error) {
+func (f *CallFilter) query(zone *time.Location) (q storage.Query, err error) {
 	var wrong []error
 	refuse := func(name, format string, args ...any) {
 		wrong = append(wrong, &huma.ErrorDetail{Location: "query." + name, Message: fmt.Sprintf(format, args...)})
 	}
-	moment := func(name, text string) (m call.Moment) {
-		m, err := timeOf(name, text)
-		if err != nil {
-			refuse(name, "want a time as 2026-01-31T09:00:00Z (a + must be written %%2B in an address)")
+	moment := func(name, text string) call.Moment {
+		if text == "" {
+			return 0
 		}
-		return m
+		for _, layout := range []string{time.RFC3339Nano, "2006-01-02T15:04:05", "2006-01-02T15:04", time.DateOnly} {
+			if t, err := time.ParseInLocation(layout, text, zone); err == nil {
+				return call.MomentOf(t)
+			}
+		}
+		refuse(name, "want a time as 2026-01-31T09:00:00Z (a + must be written %%2B in an address), 2026-01-31T09:00 or 2026-01-31")
+		return 0
 	}
 	words := func(name string, given []string) (list []string) {
 		known := filterWords[name]

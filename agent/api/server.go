@@ -44,11 +44,12 @@ type Store interface {
 	Touch(id string) (history string, t journal.Touch, err error)
 	Past(func(journal.Past) error) error
 	MissedBefore(p storage.Position, from call.Moment, wanted func(journal.Types) bool, limit int) ([]*call.Record, []storage.Position, error)
+	Cells(by journal.By, from, to journal.Day, give func(journal.Key, *journal.Cell) error) (how storage.Counting, ok bool, err error)
 	Backup(w io.Writer) (int64, error)
 	Check() (storage.Report, error)
 }
 
-// Options of New. All but Media, Access, Users, Metrics and Zone must be set.
+// Options of New. All but Media, Access, Users, Metrics, Zone and Rules must be set.
 type Options struct {
 	Agent, Version string
 	Store          Store
@@ -62,8 +63,9 @@ type Options struct {
 	Healthy, Ready func() error
 	DeadLetters    DeadLetters
 	Books          Books
+	Rules          func() journal.Rules // those in force; nil is the default ones
 	Metrics        prometheus.Gatherer
-	Zone           *time.Location // of times in tables; nil is UTC
+	Zone           *time.Location // of tables and statistics; nil is UTC
 	Logger         *slog.Logger
 	Now            func() time.Time
 }
@@ -136,6 +138,7 @@ func (s *Server) routes() {
 
 	s.feedRoutes(api)
 	s.callRoutes(api)
+	s.statsRoutes(api)
 	s.booksRoutes(api)
 	s.exportRoutes(api)
 	s.mediaRoutes(api)

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"errors"
+	"iter"
 	"slices"
 	"strings"
 
@@ -68,6 +69,31 @@ func (v view) pick(ctx context.Context, q storage.Query, keep func(*call.Record)
 		}
 		if err := ctx.Err(); err != nil {
 			return nil, "", err
+		}
+	}
+}
+
+// each gives all calls that the reader sees, before anything is masked.
+func (v view) each(ctx context.Context, q storage.Query) iter.Seq2[*call.Record, error] {
+	return func(yield func(*call.Record, error) bool) {
+		q.Limit = 1000
+		for {
+			page, cursor, err := v.s.o.Store.Calls(q)
+			if err == nil {
+				err = ctx.Err()
+			}
+			if err != nil {
+				yield(nil, v.s.fault("read calls", err))
+				return
+			}
+			for _, r := range page {
+				if v.role.Sees(r) && !yield(r, nil) {
+					return
+				}
+			}
+			if q.Cursor = cursor; cursor == "" {
+				return
+			}
 		}
 	}
 }

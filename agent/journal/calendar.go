@@ -52,6 +52,27 @@ func (c Calendar) Span(d Day) (from, to call.Moment) {
 	return call.MomentOf(time.Unix(int64(d)*86400-east, 0)), call.MomentOf(time.Unix(int64(d+1)*86400-west, 0))
 }
 
+// FirstWhole is the first day of which no moment is before m.
+func (c Calendar) FirstWhole(m call.Moment) Day {
+	d, _ := c.Day(m)
+	for {
+		if from, _ := c.Span(d); from >= m {
+			return d
+		}
+		d++
+	}
+}
+
+// EndWhole is the day after the last one of which all moments are before m.
+func (c Calendar) EndWhole(m call.Moment) Day {
+	d, _ := c.Day(m)
+	for d++; ; d-- {
+		if _, to := c.Span(d - 1); to <= m {
+			return d
+		}
+	}
+}
+
 // midnight gives the easternmost and the westernmost offset in force within an
 // hour of the midnight with which a day begins: it comes as early as the one and
 // as late as the other says.

@@ -28,6 +28,13 @@ func TestCalendar_AgreesWithTime(t *testing.T) {
 			if from, to := c.Span(day); m < from || m >= to {
 				t.Fatalf("%s in %s: not in the span of its day, %s to %s", at, name, from.Time(), to.Time())
 			}
+			first, end := c.FirstWhole(m), c.EndWhole(m)
+			if from, _ := c.Span(first); from < m {
+				t.Fatalf("%s in %s: %s begins before it", at, name, first)
+			}
+			if _, to := c.Span(end - 1); to > m || first < end || first > end+2 {
+				t.Fatalf("%s in %s: whole days up to %s, and again from %s", at, name, end, first)
+			}
 			if got, want := day.Weekday(), local.Weekday(); got != want {
 				t.Fatalf("%s in %s: %s, want %s", at, name, got, want)
 			}

@@ -1,6 +1,8 @@
 package journal
 
 import (
+	"fmt"
+	"math"
 	"reflect"
 	"strconv"
 	"strings"
@@ -68,6 +70,20 @@ func (r Ratio) MarshalJSON() ([]byte, error) {
 		return []byte("null"), nil
 	}
 	return []byte(r.decimal(4)), nil
+}
+
+// UnmarshalJSON reads what MarshalJSON writes.
+func (r *Ratio) UnmarshalJSON(b []byte) error {
+	if string(b) == "null" {
+		*r = Ratio{}
+		return nil
+	}
+	f, err := strconv.ParseFloat(string(b), 64)
+	if err != nil || !(f >= 0 && f <= 1) {
+		return fmt.Errorf("share %.40q: want a number from 0 to 1", b)
+	}
+	*r = Ratio{int64(math.Round(f * 10_000)), 10_000}
+	return nil
 }
 
 // Percent is the ratio for people: 87.5; "" if there is none.

@@ -80,6 +80,9 @@ func (s *Sheet) row(at, group string) *row {
 	return r
 }
 
+// Len is the number of rows.
+func (s *Sheet) Len() int { return len(s.rows) }
+
 // Unsure says that the longest of something is not known from the cells alone.
 func (s *Sheet) Unsure() bool {
 	for _, r := range s.rows {

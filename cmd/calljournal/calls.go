@@ -79,7 +79,7 @@ func (sh *shell) callsTable(calls []*call.Record) error {
 	rows := make([][]string, 0, len(calls))
 	for _, r := range calls {
 		rows = append(rows, []string{localTime(r.StartedAt), r.Direction, party(r.From), party(r.To), r.Status, ms(r.WaitMs), ms(r.TalkMs),
-			short(str(r.AnsweredBy), 16), quality(r), plain(r.ID)})
+			short(str(r.AnsweredBy), 16), quality(r), short(r.ID, 300)})
 	}
 	_, err := fmt.Fprintln(sh.screen(), tableText([]string{"STARTED", "DIRECTION", "FROM", "TO", "STATUS", "WAIT", "TALK", "BY", "QUALITY", "ID"}, rows))
 	return err

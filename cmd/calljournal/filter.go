@@ -4,13 +4,14 @@ import (
 	"fmt"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 )
 
 // callFlags say which calls are meant: the filters of GET /v1/calls. A flag that
 // may be given several times means any of what it says.
 type callFlags struct {
-	From       string         `help:"Calls that began then or later: 2026-01-31, 2026-01-31T09:00 or RFC 3339." placeholder:"TIME"`
+	From       string         `help:"Calls that began then or later: 2026-01-31, 2026-01-31T09:00 (in the time zone of the configuration) or RFC 3339." placeholder:"TIME"`
 	To         string         `help:"Calls that began before." placeholder:"TIME"`
 	Direction  []string       `help:"inbound, outbound or internal; several with commas." enum:"inbound,outbound,internal" placeholder:"WORD"`
 	Status     []string       `help:"answered, abandoned, no_answer, busy, rejected, failed, voicemail, fax, self_service; several with commas." enum:"answered,abandoned,no_answer,busy,rejected,failed,voicemail,fax,self_service" placeholder:"WORD"`
@@ -33,8 +34,15 @@ type callFlags struct {
 // query is the flags as the daemon is asked.
 func (f *callFlags) query() (url.Values, error) {
 	q := url.Values{}
-	if err := setTimes(q, f.From, f.To); err != nil {
-		return nil, err
+	for _, t := range []struct{ name, text string }{{"from", f.From}, {"to", f.To}} {
+		if t.text == "" {
+			continue
+		}
+		at, err := timeText(t.text)
+		if err != nil {
+			return nil, &exitError{exitUsage, "--" + t.name + ": " + err.Error()}
+		}
+		q.Set(t.name, at)
 	}
 	for name, words := range map[string][]string{
 		"direction": f.Direction, "status": f.Status, "type": f.Type, "employee": f.Employee, "department": f.Department, "queue": f.Queue,
@@ -73,9 +81,19 @@ func setTimes(q url.Values, from, to string) error {
 	return nil
 }
 
+// timeText checks a time as people write it. Without a zone it is in that of the
+// daemon's configuration.
+func timeText(s string) (string, error) {
+	s = strings.Replace(s, " ", "T", 1)
+	if _, err := timeFlag(s); err != nil {
+		return "", err
+	}
+	return s, nil
+}
+
 // timeFlag reads a time as people write it, in this machine's zone.
 func timeFlag(s string) (time.Time, error) {
-	for _, layout := range []string{time.RFC3339Nano, "2006-01-02T15:04:05", "2006-01-02T15:04", "2006-01-02 15:04", "2006-01-02"} {
+	for _, layout := range []string{time.RFC3339Nano, "2006-01-02T15:04:05", "2006-01-02T15:04", "2006-01-02 15:04", time.DateOnly} {
 		if t, err := time.ParseInLocation(layout, s, time.Local); err == nil {
 			return t, nil
 		}

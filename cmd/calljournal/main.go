@@ -31,8 +31,9 @@ type verbs struct {
 	Run      runVerb      `cmd:"" help:"Run the daemon in the foreground. SIGTERM ends it cleanly, SIGHUP reads the configuration again."`
 	Demo     demoVerb     `cmd:"" help:"Show calls arriving from a built-in PBX that plays recorded ones. Needs no configuration and leaves nothing behind."`
 	Status   statusVerb   `cmd:"" help:"Ask the running daemon how it is. Exit code 4 means degraded."`
-	Calls    callsVerb    `cmd:"" help:"List calls, newest first."`
+	Calls    callsVerb    `cmd:"" help:"List calls, newest first or in another order."`
 	Export   exportVerb   `cmd:"" help:"Write all calls that a filter selects as a table: CSV or XLSX."`
+	Stats    statsVerb    `cmd:"" help:"Figures of a period: calls, answered, missed, waits, talk; in total or by employee, queue, line, day..."`
 	Missed   missedVerb   `cmd:"" help:"The worklist: callers whom nobody spoke with, and what became of them."`
 	Tag      tagVerb      `cmd:"" help:"Show or change the tags of a call."`
 	Spam     spamVerb     `cmd:"" help:"The list of spammers' numbers."`

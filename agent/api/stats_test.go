@@ -1,0 +1,186 @@
+package api_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"calljournal/agent/api"
+	"calljournal/agent/call"
+	"calljournal/agent/journal"
+	"calljournal/agent/journal/journaltest"
+	"calljournal/storage"
+)
+
+// statsRig is a journal that counts the days of Berlin, over the nights of March
+// and October in which its clocks are set.
+func statsRig(t testing.TB, calls int) (*rig, []*call.Record, *time.Location) {
+	zone, err := time.LoadLocation("Europe/Berlin")
+	if err != nil {
+		t.Fatal(err)
+	}
+	db, err := storage.Open(filepath.Join(t.TempDir(), "journal.db"), storage.Options{Counting: storage.Counting{Zone: zone}, NoSync: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { db.Close() })
+	r := &rig{db: db}
+	r.server = api.New(api.Options{
+		Agent: "office", Version: "test", Store: db, Logger: slog.New(slog.DiscardHandler), Now: time.Now,
+		Zone: zone,
+	})
+	r.server.SetTokens([]api.Token{api.NewToken("reader", api.ScopeJournal, journalToken)})
+	r.h = r.server.Network()
+	var all []*call.Record
+	for _, start := range []time.Time{time.Date(2026, 3, 20, 0, 0, 0, 0, zone), time.Date(2026, 10, 18, 0, 0, 0, 0, zone)} {
+		b := &storage.Batch{}
+		for c := range journaltest.Generate(journaltest.Options{Seed: 5, Calls: calls / 2, Start: start, Days: 14, Zone: zone}) {
+			c.ID, c.Rev = fmt.Sprint(c.ID, "/", start.Month()), 1
+			b.Entries = append(b.Entries, storage.Entry{Op: storage.OpCall, Call: c})
+			all = append(all, c)
+		}
+		if err := db.Commit(b); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return r, all, zone
+}
+
+// counted is what the calls of a period add up to, one by one.
+func counted(calls []*call.Record, zone *time.Location, by journal.By, step journal.Step, from, to time.Time, keep func(*call.Record) bool) []journal.Row {
+	sheet := journal.NewSheet(journal.NewCalendar(zone), journal.DefaultRules(), by, step)
+	for _, c := range calls {
+		at := c.StartedAt.Time()
+		if (from.IsZero() || !at.Before(from)) && (to.IsZero() || at.Before(to)) && (keep == nil || keep(c)) {
+			sheet.AddCall(c)
+		}
+	}
+	return sheet.Rows()
+}
+
+// The figures are those of the calls one by one, whatever part of them comes from
+// totals: in every grouping and step, on days of 23 and 25 hours, for periods that
+// cut days, with filters, and after the longest calls were corrected.
+func TestStats_AreTheCallsCounted(t *testing.T) {
+	r, calls, zone := statsRig(t, 2000)
+	steps := map[string]journal.Step{"": journal.Whole, "hour": journal.Hourly, "day": journal.Daily, "week": journal.Weekly, "month": journal.Monthly}
+	periods := [][2]time.Time{
+		{},
+		{time.Date(2026, 3, 29, 0, 0, 0, 0, zone), time.Date(2026, 3, 30, 0, 0, 0, 0, zone)},   // 23 hours
+		{time.Date(2026, 10, 25, 0, 0, 0, 0, zone), time.Date(2026, 10, 26, 0, 0, 0, 0, zone)}, // 25 hours
+		{time.Date(2026, 3, 28, 13, 30, 0, 0, zone), time.Date(2026, 10, 25, 2, 30, 0, 0, zone)},
+		{time.Date(2026, 3, 29, 9, 0, 0, 0, zone), time.Date(2026, 3, 29, 11, 0, 0, 0, zone)},
+		{{}, time.Date(2026, 3, 31, 1, 0, 0, 0, zone)},
+		{time.Date(2026, 10, 28, 15, 0, 0, 0, zone), {}},
+		{time.Date(2026, 5, 1, 0, 0, 0, 0, zone), time.Date(2026, 4, 1, 0, 0, 0, 0, zone)}, // backwards
+	}
+	compare := func(q url.Values, want []journal.Row) {
+		t.Helper()
+		q.Set("load", "true")
+		got := decode[api.Statistics](t, r.get(t, "/v1/stats?"+q.Encode(), journalToken), 200)
+		var rows []api.StatisticsRow
+		for _, w := range want {
+			rows = append(rows, api.StatisticsRow{At: w.At, Group: w.Group, Figures: w.Figures, Load: &w.Load})
+		}
+		text, err := json.Marshal(append([]api.StatisticsRow{}, rows...))
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, err := json.Marshal(got.Rows)
+		if err != nil || !bytes.Equal(text, again) {
+			t.Errorf("%s: %v\n%s", q.Encode(), err, cmp.Diff(string(text), string(again)))
+		}
+	}
+	check := func(bys ...string) {
+		t.Helper()
+		for _, by := range bys {
+			group, ok := journal.ByOf(by)
+			if !ok {
+				t.Fatal(by)
+			}
+			for name, step := range steps {
+				for _, p := range periods {
+					if name == "hour" && p[1].Sub(p[0]) > 26*time.Hour {
+						continue
+					}
+					q := url.Values{"by": {by}, "step": {name}}
+					for i, name := range []string{"from", "to"} {
+						if !p[i].IsZero() {
+							q.Set(name, p[i].Format(time.RFC3339))
+						}
+					}
+					compare(q, counted(calls, zone, group, step, p[0], p[1], nil))
+				}
+			}
+		}
+	}
+	check("total", "direction", "line", "source", "trunk", "queue", "employee", "department")
+
+	long := func(c *call.Record) bool { return c.TalkMs != nil && *c.TalkMs >= 60_000 }
+	compare(url.Values{"by": {"employee"}, "min_talk": {"1m"}}, counted(calls, zone, journal.ByEmployee, journal.Whole, time.Time{}, time.Time{}, long))
+	compare(url.Values{"by": {"day"}, "direction": {"inbound"}}, counted(calls, zone, journal.ByNothing, journal.Daily, time.Time{}, time.Time{},
+		func(c *call.Record) bool { return c.Direction == call.Inbound }))
+	// A day without a time is the company's.
+	compare(url.Values{"by": {"hour"}, "from": {"2026-10-25"}, "to": {"2026-10-26"}}, counted(calls, zone, journal.ByNothing, journal.Hourly, periods[2][0], periods[2][1], nil))
+
+	// The longest talks were not as long as it seemed.
+	slices.SortFunc(calls, func(a, b *call.Record) int { return int(ms(b) - ms(a)) })
+	b := &storage.Batch{}
+	for i, c := range calls[:40] {
+		corrected := *c
+		corrected.Rev, corrected.TalkMs = 2, ptr(int64(1000))
+		corrected.Legs = slices.Clone(c.Legs)
+		for k := range corrected.Legs {
+			if corrected.Legs[k].TalkMs != nil {
+				corrected.Legs[k].TalkMs = ptr(int64(1000))
+			}
+		}
+		calls[i] = &corrected
+		b.Entries = append(b.Entries, storage.Entry{Op: storage.OpCall, Call: &corrected})
+	}
+	if err := r.db.Commit(b); err != nil {
+		t.Fatal(err)
+	}
+	check("total", "employee")
+}
+
+func ms(c *call.Record) int64 {
+	if c.TalkMs == nil {
+		return -1
+	}
+	return *c.TalkMs
+}
+
+func TestStats_HostileInput(t *testing.T) {
+	r, _, _ := statsRig(t, 100)
+	for query, want := range map[string]string{
+		"by=colour":                       "by",
+		"step=year":                       "step",
+		"by=employee&step=%3Cscript%3E":   "step",
+		"by=" + strings.Repeat("a", 4000): "by",
+		"load=perhaps":                    "load",
+		"number=1&colour=red":             "colour",
+		"from=0000":                       "from",
+		"status=bussy":                    "bussy",
+		"from=2026-03-01&to=2026-02-30":   "to",
+		"q=" + strings.Repeat("a", 400):   "q",
+	} {
+		w := r.get(t, "/v1/stats?"+query, journalToken)
+		if w.Code != 422 || w.Header().Get("Content-Type") != "application/problem+json" || !strings.Contains(w.Body.String(), want) {
+			t.Errorf("%.60s: %d %s", query, w.Code, w.Body)
+		}
+	}
+	st := decode[api.Statistics](t, r.get(t, "/v1/stats?employee=nobody", journalToken), 200)
+	if st.Rows == nil || len(st.Rows) != 0 || len(st.Formulas) == 0 {
+		t.Errorf("%+v", st)
+	}
+}
