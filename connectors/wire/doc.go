@@ -14,7 +14,7 @@
 //	PBX ─────▶ read ──▶ Framer ──▶ queue ──▶ Pump ──▶ 127.0.0.1 ──▶ package ──▶ connector
 //	TCP, TLS    │       cuts, limits, 64 MiB,                one connection,
 //	    ▲       │       thins, stamps losses counted         one-time secret
-//	    │       └─▶ Recorder (raw, bounded)
+//	    │       └─▶ Recorder (as it came, bounded)
 //	  Send ◀── sign-in, questions, Ping on an idle line
 //
 // A session:

@@ -28,13 +28,14 @@ type Options struct {
 	DeadAfter  time.Duration // 14 s without a byte: the line is dead, and known to be before 15 s are over
 	Ping       []byte        // whatever makes this PBX answer
 	SignIn     time.Duration // 10 s from NewLine to Start
-	Recorder   Recorder      // sees the raw stream from Start on; may be nil
+	Recorder   Recorder      // sees the stream from Start on; may be nil
 }
 
-// Recorder is given the raw stream, chunk by chunk as it came off the socket, on
-// the goroutine that reads: it must not wait. Tap is one.
+// Recorder is given what a link hears, chunk by chunk as it came off the socket,
+// on the goroutine that reads, and by the connector what the stream alone does
+// not say: it must not wait, and takes no hold of p. Tap is one.
 type Recorder interface {
-	Record(p []byte, seen int64)
+	Record(k ChunkKind, p []byte, seen int64)
 }
 
 // Line is one connection to a PBX, from signing in to its end. Its life:
@@ -54,6 +55,7 @@ type Line struct {
 	once   sync.Once
 	tasks  sync.WaitGroup
 	detach func() bool
+	begun  int64
 
 	mu  sync.Mutex
 	err error // why it ended: the first reason
@@ -94,7 +96,7 @@ func (l *Line) ReadLine() (string, error) {
 		n, err := l.conn.Read(buf)
 		l.ahead = append(l.ahead, buf[:n]...)
 		if n > 0 {
-			l.arrived(n)
+			l.arrived(n, time.Now())
 			continue
 		}
 		if err != nil {
@@ -112,7 +114,7 @@ func (l *Line) ReadFull(p []byte) error {
 		return nil
 	}
 	m, err := io.ReadFull(l.conn, p[n:])
-	l.arrived(m)
+	l.arrived(m, time.Now())
 	if err != nil {
 		return l.reason(err)
 	}
@@ -153,8 +155,11 @@ func (l *Line) write() {
 // same segment as its last answer are the first that f gets.
 func (l *Line) Start(f Framer) {
 	l.q = newQueue(l.o.QueueBytes, f.Gap, l.o.Counters)
+	l.begun = time.Now().UnixMicro()
+	l.record(Began, nil, l.begun)
 	l.tasks.Go(func() {
 		l.fail(l.read(f))
+		l.record(Ended, []byte(l.Err().Error()), time.Now().UnixMicro())
 		l.q.end(f.End(nil))
 	})
 }
@@ -162,7 +167,7 @@ func (l *Line) Start(f Framer) {
 func (l *Line) read(f Framer) error {
 	take := func(p []byte, seen int64) {
 		if l.o.Recorder != nil {
-			l.o.Recorder.Record(p, seen)
+			l.o.Recorder.Record(Heard, p, seen)
 		}
 		f.Feed(p, seen, func(msg []byte) { l.q.push(msg, seen) })
 		l.q.flush()
@@ -178,7 +183,7 @@ func (l *Line) read(f Framer) error {
 		n, err := l.conn.Read(buf)
 		if n > 0 {
 			last, pings = time.Now(), 0
-			l.arrived(n)
+			l.arrived(n, last)
 			take(buf[:n], last.UnixMicro())
 		}
 		switch {
@@ -196,9 +201,18 @@ func (l *Line) read(f Framer) error {
 	}
 }
 
-func (l *Line) arrived(n int) {
+// Begun is when Start was called, in microseconds of the Unix epoch.
+func (l *Line) Begun() int64 { return l.begun }
+
+func (l *Line) record(k ChunkKind, p []byte, seen int64) {
+	if l.o.Recorder != nil {
+		l.o.Recorder.Record(k, p, seen)
+	}
+}
+
+func (l *Line) arrived(n int, at time.Time) {
 	l.o.Counters.Bytes.Add(uint64(n))
-	l.o.Counters.LastByte.Store(time.Now().UnixMicro())
+	l.o.Counters.LastByte.Store(at.UnixMicro())
 }
 
 // Pump writes what the framer let through to w, in order, and returns nil when

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -246,6 +247,7 @@ func TestLine_Recorder(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	var got strings.Builder
+	var marks []ChunkKind
 	for {
 		c, err := tap.Next(ctx)
 		if err != nil {
@@ -254,18 +256,25 @@ func TestLine_Recorder(t *testing.T) {
 		if c.Seen == 0 {
 			t.Error("no time")
 		}
+		if c.Kind != Heard {
+			marks = append(marks, c.Kind)
+			continue
+		}
 		got.WriteString(strings.Repeat("-", int(c.Skipped)))
 		got.Write(c.Data)
 	}
 	if want := "ahead 0123456789" + strings.Repeat("-", len("skipped")) + "!"; got.String() != want {
 		t.Errorf("recorded %q, want %q", got.String(), want)
 	}
+	if !slices.Equal(marks, []ChunkKind{Began, Ended}) {
+		t.Errorf("marks %v, want the beginning and the end", marks)
+	}
 }
 
 func TestTap_NeverWaits(t *testing.T) {
 	tap := NewTap(10)
 	for _, s := range []string{"12345", "67890", "lost", "x"} {
-		tap.Record([]byte(s), 1)
+		tap.Record(Heard, []byte(s), 1)
 	}
 	if tap.Skipped() != 5 {
 		t.Errorf("%d skipped", tap.Skipped())
@@ -273,7 +282,7 @@ func TestTap_NeverWaits(t *testing.T) {
 	for range 2 {
 		tap.Next(t.Context())
 	}
-	tap.Record([]byte("y"), 2)
+	tap.Record(Heard, []byte("y"), 2)
 	if c, err := tap.Next(t.Context()); err != nil || c.Skipped != 5 || string(c.Data) != "y" || c.Seen != 2 {
 		t.Errorf("got %+v, %v", c, err)
 	}

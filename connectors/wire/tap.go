@@ -5,9 +5,24 @@ import (
 	"sync"
 )
 
-// Chunk is a piece of the raw stream as it came off the socket.
+// ChunkKind says what a Chunk of a recorded link is.
+type ChunkKind uint8
+
+// The kinds. Only what the PBX said after the sign-in is ever recorded, and of
+// what we said only which questions: no secret and no proof of one.
+const (
+	Heard    ChunkKind = iota // a piece of the stream, as it came off the socket
+	Began                     // a session: the stream begins anew
+	Asked                     // a survey of the PBX begins; Data is the connector's own mark of it
+	Answered                  // a question, a line feed, and its answer, where a survey has a connection of its own
+	Surveyed                  // that survey is over; Data is what it could not ask, if anything
+	Ended                     // of a session; Data is why
+)
+
+// Chunk is a piece of a recorded link.
 type Chunk struct {
-	Seen    int64 // microsecond of the Unix epoch
+	Kind    ChunkKind
+	Seen    int64 // microsecond of the Unix epoch; 0 if nobody knows
 	Data    []byte
 	Skipped uint64 // bytes lost right before it because nobody took them in time
 }
@@ -30,16 +45,17 @@ func NewTap(limit int) *Tap {
 	return &Tap{limit: limit, some: make(chan struct{}, 1)}
 }
 
-// Record implements Recorder.
-func (t *Tap) Record(p []byte, seen int64) {
+// Record implements Recorder. What is not Heard is small, rare, and says how to
+// read the rest: it is kept also beyond the limit.
+func (t *Tap) Record(k ChunkKind, p []byte, seen int64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.bytes+len(p) > t.limit {
+	if k == Heard && t.bytes+len(p) > t.limit {
 		t.skipped += uint64(len(p))
 		t.total += uint64(len(p))
 		return
 	}
-	t.chunks = append(t.chunks, Chunk{Seen: seen, Data: append([]byte(nil), p...), Skipped: t.skipped})
+	t.chunks = append(t.chunks, Chunk{Kind: k, Seen: seen, Data: append([]byte(nil), p...), Skipped: t.skipped})
 	t.bytes += len(p)
 	t.skipped = 0
 	select {
