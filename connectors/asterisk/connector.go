@@ -27,13 +27,14 @@ type Config struct {
 	Secret   string
 	TLS      *tls.Config // nil: plain TCP
 	Logger   *slog.Logger
-	Recorder wire.Recorder // sees the raw stream; may be nil
+	Recorder wire.Recorder // sees what Reread needs; may be nil
 
 	QueueBytes   int
 	SignInWithin time.Duration
 	IdleAfter    time.Duration // a Ping is sent
 	DeadAfter    time.Duration
 	AnswerWithin time.Duration // 10 s: to the questions asked at a connect
+	AuditEvery   time.Duration // connectors.AuditEvery, give or take a sixth
 }
 
 // Connector is one Asterisk. Its Run may be called again and again, never twice
@@ -51,12 +52,18 @@ type Connector struct {
 	// What a session leaves to the next.
 	started  start // of the PBX's process, as the last session knew it
 	stopping bool  // the PBX said that it shuts down
+
+	reread   *rereading // the recorded session in hand
+	sessions uint64     // reread so far
 }
 
 // New gives a Connector; it does nothing before Run.
 func New(c Config) *Connector {
 	if c.AnswerWithin == 0 {
 		c.AnswerWithin = 10 * time.Second
+	}
+	if c.AuditEvery == 0 {
+		c.AuditEvery = connectors.AuditEvery
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
@@ -98,7 +105,7 @@ func (c *Connector) run(ctx context.Context, number uint64, emit func(call.Event
 		return c.fail("read", err, "")
 	}
 	defer p.close()
-	s := newSession(c, number, line, emit)
+	s := newSession(c, number, line, call.Moment(line.Begun()), emit)
 	lost := s.run(p)
 	why := lost
 	if why == nil {

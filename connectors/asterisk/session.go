@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"calljournal/agent/call"
+	"calljournal/connectors"
 	"calljournal/connectors/wire"
 )
 
@@ -21,7 +22,8 @@ const heldMost = 20_000
 type session struct {
 	c      *Connector
 	number uint64
-	line   *wire.Line
+	line   *wire.Line // nil: a recorded session
+	now    func() time.Time
 	emit   func(call.Event)
 	seq    uint64
 	tag    string // begins all ActionIDs of this session, and nobody else's
@@ -34,14 +36,19 @@ type session struct {
 	gaps    []call.Event  // told before the snapshot that heals them
 	held    []call.Event  // facts that came while a survey was under way
 
+	roll     connectors.Roll
+	audit    *audit // under way
+	audits   int
+	auditDue time.Time
+
 	seen    call.Moment   // arrival of the last message
 	ahead   time.Duration // how far the PBX's clock is ahead of ours
 	stamped bool          // its events carry a Timestamp, as far as is known
 }
 
-func newSession(c *Connector, number uint64, line *wire.Line, emit func(call.Event)) *session {
-	return &session{c: c, number: number, line: line, emit: emit, tag: "cj-" + rand.Text()[:10] + "-",
-		seen: call.MomentOf(time.Now()), stamped: true}
+func newSession(c *Connector, number uint64, line *wire.Line, begun call.Moment, emit func(call.Event)) *session {
+	return &session{c: c, number: number, line: line, now: time.Now, emit: emit, tag: "cj-" + rand.Text()[:10] + "-",
+		seen: begun, stamped: true}
 }
 
 // run takes everything that comes until the line has ended and all that was read
@@ -68,10 +75,10 @@ func (s *session) run(p *parser) error {
 			s.take(m)
 		case now := <-patience.C:
 			switch {
-			case s.survey != nil && now.Sub(s.survey.asked) >= s.c.cfg.AnswerWithin:
-				s.conclude()
-			case s.survey == nil && !s.again.IsZero() && now.After(s.again):
+			case s.waited(now):
 				s.ask()
+			case s.auditIsDue(now):
+				s.askAudit()
 			}
 		case err := <-pumped:
 			if err != nil {
@@ -83,10 +90,24 @@ func (s *session) run(p *parser) error {
 	}
 }
 
+// waited ends a survey that is not answered in time, and says whether it is time
+// for another one.
+func (s *session) waited(now time.Time) (again bool) {
+	if s.survey != nil {
+		if now.Sub(s.survey.asked) >= s.c.cfg.AnswerWithin {
+			s.conclude()
+		}
+		return false
+	}
+	return !s.again.IsZero() && now.After(s.again)
+}
+
 // take takes in one message.
 func (s *session) take(m map[string]string) {
-	if us, err := strconv.ParseInt(m[wire.AMISeen], 10, 64); err == nil {
+	if us, err := strconv.ParseInt(m[wire.AMISeen], 10, 64); err == nil && us != 0 {
 		s.seen = call.Moment(us)
+	} else if at := message(m).stamp(); at != 0 && s.line == nil {
+		s.seen = max(s.seen, at) // a recording without its times
 	}
 	event := m["Event"]
 	if event == wire.AMIGap {
@@ -94,8 +115,11 @@ func (s *session) take(m map[string]string) {
 		return
 	}
 	if id, ours := strings.CutPrefix(m["ActionID"], s.tag); ours {
-		if s.survey != nil && s.survey.answer(id, m, s.seen) {
+		switch {
+		case s.survey != nil && s.survey.answer(id, m, s.seen):
 			s.conclude()
+		case s.audit != nil && s.audit.answer(id, m):
+			s.compare()
 		}
 		return
 	}
@@ -184,6 +208,7 @@ func (s *session) fact(e call.Event) {
 }
 
 func (s *session) send(e call.Event) {
+	s.roll.Take(&e)
 	s.seq++
 	e.Session, e.Seq = s.number, s.seq
 	s.c.events.Add(1)

@@ -68,22 +68,23 @@ type surveyed struct {
 // ask begins a survey, in the place of one under way.
 func (s *session) ask() {
 	v := &survey{
-		asked: time.Now(), open: make(map[string]question), answered: make(map[string]bool),
+		asked: s.now(), open: make(map[string]question), answered: make(map[string]bool),
 		legs: make(map[call.LegID]*surveyed), bridges: make(map[string]call.BridgeKind),
 		queues: make(map[call.LegID]string), parked: make(map[call.LegID]string),
 	}
 	if s.survey != nil {
 		v.booted = s.survey.booted
 	}
-	s.survey = v
+	s.survey, s.audit = v, nil
 	s.surveys++
+	s.c.record(wire.Asked, s.tag+" "+strconv.Itoa(s.surveys))
 	for i, q := range questions {
 		if q.first && s.up {
 			continue
 		}
 		id := strconv.Itoa(s.surveys) + "." + strconv.Itoa(i)
 		v.open[id] = q
-		if s.line.Send(action(q.action, s.tag+id)) != nil {
+		if s.line != nil && s.line.Send(action(q.action, s.tag+id)) != nil {
 			return // the line ends, and with it the survey
 		}
 	}
@@ -296,6 +297,7 @@ func created(id call.LegID, age time.Duration, now call.Moment) call.Moment {
 func (s *session) conclude() {
 	v := s.survey
 	s.survey = nil
+	s.auditLater(s.c.cfg.AuditEvery)
 	s.advise(v)
 	if v.clocked {
 		s.ahead = v.clock
@@ -330,7 +332,7 @@ func (s *session) conclude() {
 		// Too busy to answer, not unwilling: ask again, ever more rarely, for
 		// facts are held up while it is asked.
 		s.pause = max(2*s.pause, 6*s.c.cfg.AnswerWithin)
-		s.again = time.Now().Add(s.pause)
+		s.again = s.now().Add(s.pause)
 	}
 	for _, e := range held {
 		s.send(e)

@@ -27,13 +27,14 @@ type Config struct {
 	Secret   string
 	TLS      *tls.Config // nil: plain TCP, all that FreeSWITCH itself can do
 	Logger   *slog.Logger
-	Recorder wire.Recorder // sees the raw stream of events; may be nil
+	Recorder wire.Recorder // sees what Reread needs; may be nil
 
 	QueueBytes   int
 	SignInWithin time.Duration
 	IdleAfter    time.Duration // something is asked, to see whether the line lives
 	DeadAfter    time.Duration
 	AnswerWithin time.Duration // 10 s: to the questions asked at a connect
+	AuditEvery   time.Duration // connectors.AuditEvery, give or take a sixth
 }
 
 // Connector is one FreeSWITCH. Its Run may be called again and again, never
@@ -53,12 +54,18 @@ type Connector struct {
 	stopping bool          // it said that it shuts down
 	ahead    time.Duration // how far the PBX's clock is ahead of ours
 	roll     bool          // we hear all that a roll needs
+
+	reread   *rereading // the recorded session in hand
+	sessions uint64     // reread so far
 }
 
 // New gives a Connector; it does nothing before Run.
 func New(c Config) *Connector {
 	if c.AnswerWithin == 0 {
 		c.AnswerWithin = 10 * time.Second
+	}
+	if c.AuditEvery == 0 {
+		c.AuditEvery = connectors.AuditEvery
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
@@ -94,7 +101,7 @@ func (c *Connector) run(ctx context.Context, number uint64, emit func(call.Event
 		return c.fail("read", err, "")
 	}
 	defer p.close(c.log)
-	s := newSession(c, number, line, emit)
+	s := newSession(c, number, line, call.Moment(line.Begun()), emit)
 	lost := s.run(ctx, p)
 	why := lost
 	if why == nil {

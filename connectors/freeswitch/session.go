@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"calljournal/agent/call"
+	"calljournal/connectors"
 	"calljournal/connectors/wire"
 )
 
@@ -20,7 +21,8 @@ const heldMost = 20_000
 type session struct {
 	c      *Connector
 	number uint64
-	line   *wire.Line
+	line   *wire.Line // nil: a recorded session
+	now    func() time.Time
 	emit   func(call.Event)
 	seq    uint64
 	roll   *roll
@@ -32,14 +34,20 @@ type session struct {
 	gaps    []call.Event // and restarts: told before the snapshot that heals them
 	held    []call.Event // facts that came while a survey was under way
 
+	legs     connectors.Roll
+	audits   chan *audit
+	auditing bool
+	auditDue time.Time
+	doubtAt  time.Time // when the list of the last audit differed
+
 	seen    call.Moment // arrival of the last message
 	told    bool        // an event has told the Core-UUID
 	goodbye bool        // the PBX said that it ends the connection
 }
 
-func newSession(c *Connector, number uint64, line *wire.Line, emit func(call.Event)) *session {
-	return &session{c: c, number: number, line: line, emit: emit, roll: newRoll(),
-		results: make(chan *survey, 1), seen: call.MomentOf(time.Now())}
+func newSession(c *Connector, number uint64, line *wire.Line, begun call.Moment, emit func(call.Event)) *session {
+	return &session{c: c, number: number, line: line, now: time.Now, emit: emit, roll: newRoll(),
+		results: make(chan *survey, 1), audits: make(chan *audit, 1), seen: begun}
 }
 
 // run takes everything that comes until the line has ended and all that was read
@@ -57,10 +65,12 @@ func (s *session) run(ctx context.Context, p *parser) error {
 		helpers.Wait()
 	}()
 	ask := func() {
-		s.asking, s.again = true, false
+		s.ask(markSurvey)
 		helpers.Go(func() { s.results <- s.c.survey(ctx) })
 	}
 	ask()
+	tick := time.NewTicker(min(s.c.cfg.AuditEvery/4, time.Second))
+	defer tick.Stop()
 	for {
 		select {
 		case m := <-p.messages:
@@ -70,6 +80,17 @@ func (s *session) run(ctx context.Context, p *parser) error {
 			s.take(m)
 		case v := <-s.results:
 			s.conclude(v)
+		case a := <-s.audits:
+			s.compare(a)
+		case now := <-tick.C:
+			if s.auditIsDue(now) {
+				s.ask(markAudit)
+				a := &audit{suspects: s.legs.Suspects()}
+				helpers.Go(func() {
+					a.err = s.c.asking(ctx, a.ask)
+					s.audits <- a
+				})
+			}
 		case err := <-pumped:
 			if err != nil {
 				return fmt.Errorf("hand events to the parser: %w", err)
@@ -77,16 +98,33 @@ func (s *session) run(ctx context.Context, p *parser) error {
 		case <-p.done:
 			return fmt.Errorf("the parser has ended: %w", p.err)
 		}
-		if s.again && !s.asking {
+		if s.again && !s.asking && !s.auditing {
 			ask()
 		}
 	}
 }
 
+// What is asked on a connection of its own, one at a time.
+const (
+	markSurvey = "survey"
+	markAudit  = "audit"
+)
+
+// ask takes note that a survey or an audit begins.
+func (s *session) ask(what string) {
+	s.asking, s.auditing = what == markSurvey, what == markAudit
+	if s.asking {
+		s.again = false
+	}
+	s.c.record(wire.Asked, what, time.Now())
+}
+
 // take takes in one event.
 func (s *session) take(m Message) {
-	if us, err := strconv.ParseInt(m.get(wire.ESLSeen), 10, 64); err == nil {
+	if us, err := strconv.ParseInt(m.get(wire.ESLSeen), 10, 64); err == nil && us != 0 {
 		s.seen = call.Moment(us)
+	} else if at := m.moment("Event-Date-Timestamp"); at != 0 && s.line == nil {
+		s.seen = max(s.seen, at) // a stream without its times
 	}
 	if at := m.moment("Event-Date-Timestamp"); at != 0 {
 		s.c.ahead = at.Sub(s.seen)
@@ -180,7 +218,7 @@ func (s *session) heartbeat(m Message) {
 		s.lost(call.Event{Kind: call.LinkGap, From: since, At: at, Seen: s.seen,
 			Data: fmt.Sprintf("%d channels were made that no event told of", missing)})
 	} else if stale {
-		s.again = true // the end of a leg was lost; the snapshot tells whose
+		s.auditDue = s.now() // the end of a leg was lost; the list tells whose
 	}
 }
 
@@ -205,6 +243,7 @@ func (s *session) fact(e call.Event) {
 }
 
 func (s *session) send(e call.Event) {
+	s.legs.Take(&e)
 	s.seq++
 	e.Session, e.Seq = s.number, s.seq
 	s.c.events.Add(1)
@@ -214,6 +253,7 @@ func (s *session) send(e call.Event) {
 // conclude takes in a survey's result.
 func (s *session) conclude(v *survey) {
 	s.asking = false
+	s.auditLater(s.c.cfg.AuditEvery)
 	s.c.advised(v)
 	s.state(v)
 }

@@ -54,72 +54,105 @@ type row struct {
 // must do.
 const dumpsMost = 500
 
+// question asks the PBX something and gives its answer and when it came.
+type question func(text string) (answer string, at time.Time, err error)
+
+// asking hands a connection of its own to f, to ask what it wants. What is said
+// there is in the recording, if one is made; so is what f gives back.
+func (c *Connector) asking(ctx context.Context, f func(question) error) (err error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, c.cfg.AnswerWithin, fmt.Errorf("no answer within %v", c.cfg.AnswerWithin))
+	defer cancel()
+	defer func() {
+		text := ""
+		if err != nil {
+			text = err.Error()
+		}
+		c.record(wire.Surveyed, text, time.Now())
+	}()
+	line, _, err := c.signedIn(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer line.Close()
+	return f(func(text string) (string, time.Time, error) {
+		r, err := ask(line, text)
+		now := time.Now()
+		if err == nil {
+			c.record(wire.Answered, text+"\n"+r.text(), now)
+		}
+		return r.text(), now, err
+	})
+}
+
 // survey asks everything. It never fails as a whole: what could not be asked is
 // in err.
 func (c *Connector) survey(ctx context.Context) *survey {
-	ctx, cancel := context.WithTimeoutCause(ctx, c.cfg.AnswerWithin, fmt.Errorf("no answer within %v", c.cfg.AnswerWithin))
-	defer cancel()
 	v := &survey{dumps: make(map[string]Message)}
-	line, _, err := c.signedIn(ctx, nil)
-	if err != nil {
-		v.err = err
-		return v
-	}
-	defer line.Close()
-	v.err = v.ask(line)
+	v.err = c.asking(ctx, v.ask)
 	return v
 }
 
-func (v *survey) ask(line *wire.Line) error {
-	status, err := ask(line, "api status")
+// list gives the channels that are up.
+func list(ask question) ([]row, error) {
+	text, _, err := ask("api show channels as json")
 	if err != nil {
-		return fmt.Errorf("status: %w", err)
+		return nil, fmt.Errorf("show channels: %w", err)
 	}
-	v.readStatus(status.text(), time.Now())
-	// Not every user may ask it, and not every version knows it: then the first
-	// event tells.
-	if core, err := ask(line, "api global_getvar core_uuid"); err != nil {
-		return fmt.Errorf("global_getvar: %w", err)
-	} else if text := strings.TrimSpace(core.text()); len(text) == 36 && strings.Count(text, "-") == 4 {
-		v.core = text
-	}
-	list, err := ask(line, "api show channels as json")
-	if err != nil {
-		return fmt.Errorf("show channels: %w", err)
-	}
-	if strings.HasPrefix(list.text(), "-") {
-		return fmt.Errorf("show channels: the PBX says %s", wire.Quote([]byte(list.text())))
+	if strings.HasPrefix(text, "-") {
+		return nil, fmt.Errorf("show channels: the PBX says %s", wire.Quote([]byte(text)))
 	}
 	var table struct {
 		Rows []row `json:"rows"`
 	}
-	if err := json.Unmarshal([]byte(list.text()), &table); err != nil {
-		return fmt.Errorf("show channels: %w", err)
+	if err := json.Unmarshal([]byte(text), &table); err != nil {
+		return nil, fmt.Errorf("show channels: %w", err)
 	}
-	rows := table.Rows
+	return table.Rows, nil
+}
+
+// askable says that a channel's id can stand in a question.
+func askable(uuid string) bool { return uuid != "" && !strings.ContainsAny(uuid, " \r\n\x00") }
+
+func (v *survey) ask(ask question) error {
+	status, at, err := ask("api status")
+	if err != nil {
+		return fmt.Errorf("status: %w", err)
+	}
+	v.readStatus(status, at)
+	// Not every user may ask it, and not every version knows it: then the first
+	// event tells.
+	if core, _, err := ask("api global_getvar core_uuid"); err != nil {
+		return fmt.Errorf("global_getvar: %w", err)
+	} else if text := strings.TrimSpace(core); len(text) == 36 && strings.Count(text, "-") == 4 {
+		v.core = text
+	}
+	rows, err := list(ask)
+	if err != nil {
+		return err
+	}
 	for i, r := range rows {
-		if i >= dumpsMost || r.UUID == "" || strings.ContainsAny(r.UUID, " \r\n\x00") {
+		if i >= dumpsMost || !askable(r.UUID) {
 			v.rows = append(v.rows, r)
 			continue
 		}
-		dump, err := ask(line, "api uuid_dump "+r.UUID+" json")
+		dump, _, err := ask("api uuid_dump " + r.UUID + " json")
 		if err != nil { // the list is whole all the same
 			v.rows, v.listed = append(v.rows, rows[i:]...), true
 			return fmt.Errorf("uuid_dump: %w", err)
 		}
-		m := readDump(dump.text())
+		m := readDump(dump)
 		switch {
 		case m.channelTime("Created") != 0:
 			v.dumps[r.UUID] = m
-		case strings.HasPrefix(dump.text(), "-ERR No such channel"):
+		case strings.HasPrefix(dump, "-ERR No such channel"):
 			// Only a plain no means that the list is behind: who may not ask, or a
 			// channel that cannot tell of itself yet, is no reason to give a call up.
-			exists, err := ask(line, "api uuid_exists "+r.UUID)
+			exists, _, err := ask("api uuid_exists " + r.UUID)
 			if err != nil {
 				v.rows, v.listed = append(v.rows, rows[i:]...), true
 				return fmt.Errorf("uuid_exists: %w", err)
 			}
-			if strings.TrimSpace(exists.text()) == "false" {
+			if strings.TrimSpace(exists) == "false" {
 				continue
 			}
 		}

@@ -1,0 +1,136 @@
+package freeswitch
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"strconv"
+	"strings"
+	"time"
+
+	"calljournal/agent/call"
+	"calljournal/connectors/wire"
+)
+
+// rereading is a recorded session: the same session, but that the events come
+// out of a file, the answers too, and it is as late as the recording says.
+type rereading struct {
+	session *session
+	framer  *wire.ESL
+	seen    call.Moment
+	answers map[string]answer
+}
+
+type answer struct {
+	text string
+	at   time.Time
+}
+
+// answersMost bounds what the answers of one survey may take.
+const answersMost = 4*dumpsMost + 16
+
+// Reread states the facts of a recorded link, chunk by chunk, as Run stated
+// them when it was recorded. A session that is recorded from its middle on begins
+// with a Began that holds a text: how things stood is not known then. Chunks with
+// no time have that of the PBX's stamps. It must not be mixed with Run.
+func (c *Connector) Reread(chunk wire.Chunk, emit func(call.Event)) {
+	r := c.reread
+	if chunk.Kind == wire.Began {
+		if len(chunk.Data) > 0 && r != nil {
+			return // the session goes on
+		}
+		r = &rereading{framer: wire.NewESL(Needed(), &c.count), answers: make(map[string]answer)}
+		c.sessions++
+		r.session = newSession(c, c.sessions, nil, call.Moment(chunk.Seen), nil)
+		r.session.now = func() time.Time { return r.session.seen.Time() }
+		c.reread = r
+	}
+	if r == nil {
+		return
+	}
+	s := r.session
+	s.emit = emit
+	if chunk.Seen != 0 {
+		r.seen = call.Moment(chunk.Seen)
+		if chunk.Kind == wire.Heard || chunk.Kind == wire.Answered {
+			c.count.LastByte.Store(chunk.Seen)
+		}
+	}
+	if chunk.Skipped > 0 {
+		from := s.seen
+		s.seen = max(s.seen, r.seen)
+		s.roll = newRoll() // what it counts may be among the lost
+		s.lost(call.Event{Kind: call.LinkGap, From: s.pbxTime(from), At: s.pbxTime(s.seen), Seen: s.seen,
+			Data: strconv.FormatUint(chunk.Skipped, 10) + " bytes are not in the recording"})
+	}
+	switch chunk.Kind {
+	case wire.Began:
+		if len(chunk.Data) > 0 {
+			s.state(&survey{})
+			return
+		}
+		s.ask(markSurvey)
+	case wire.Asked:
+		s.ask(string(chunk.Data))
+		clear(r.answers)
+	case wire.Answered:
+		question, text, _ := bytes.Cut(chunk.Data, []byte("\n"))
+		if len(r.answers) < answersMost {
+			r.answers[string(question)] = answer{string(text), r.seen.Time()}
+		}
+	case wire.Surveyed:
+		r.surveyed(string(chunk.Data))
+	case wire.Heard:
+		c.count.Bytes.Add(uint64(len(chunk.Data)))
+		r.framer.Feed(chunk.Data, chunk.Seen, func(msg []byte) {
+			if m := readEvent(msg); m != nil {
+				s.take(m)
+			}
+		})
+	case wire.Ended:
+		s.finish(errors.New(string(chunk.Data)))
+		c.reread = nil
+	}
+}
+
+// surveyed puts the questions once more, and has them answered as they were.
+func (r *rereading) surveyed(why string) {
+	ask := func(text string) (string, time.Time, error) {
+		if a, ok := r.answers[text]; ok {
+			return a.text, a.at, nil
+		}
+		return "", time.Time{}, errors.New("not in the recording: " + why)
+	}
+	s := r.session
+	switch {
+	case s.asking:
+		v := &survey{dumps: make(map[string]Message)}
+		v.err = v.ask(ask)
+		s.conclude(v)
+	case s.auditing:
+		a := &audit{suspects: s.legs.Suspects()}
+		a.err = a.ask(ask)
+		s.compare(a)
+	}
+}
+
+// readEvent reads an event as it leaves the framer; nil if it is none.
+func readEvent(frame []byte) Message {
+	_, body, _ := bytes.Cut(frame, []byte("\n\n"))
+	raw := make(map[string]any)
+	if json.Unmarshal(body, &raw) != nil {
+		return nil
+	}
+	m := make(Message, len(raw))
+	for name, value := range raw {
+		m[recased(name)] = value
+	}
+	return m
+}
+
+// record leaves a mark in the recording that is made of this link, if one is.
+func (c *Connector) record(k wire.ChunkKind, text string, at time.Time) {
+	if c.cfg.Recorder != nil {
+		c.cfg.Recorder.Record(k, []byte(strings.ToValidUTF8(text, "\uFFFD")), at.UnixMicro())
+	}
+}
