@@ -42,6 +42,7 @@ var mayImport = map[string][]string{
 	"connectors/spool":      {},
 	"connectors/asterisk":   {"agent/call", "connectors", "connectors/spool", "connectors/wire"},
 	"connectors/freeswitch": {"agent/call", "connectors", "connectors/spool", "connectors/wire"},
+	"connectors/capture":    {"connectors/wire"},
 	"connectors/replay":     {"agent/call", "connectors/wire", "connectors/replay"},
 	"storage":               {"agent/call", "agent/journal"},
 	"packaging":             {},

@@ -6,22 +6,35 @@ import (
 	"log/slog"
 	"net"
 
+	"calljournal/agent/call"
 	"calljournal/agent/config"
 	"calljournal/connectors"
 	"calljournal/connectors/asterisk"
 	"calljournal/connectors/freeswitch"
+	"calljournal/connectors/wire"
 )
 
 // connect is the one place that knows which kinds of PBX are built in.
 func connect(p config.PBX, log *slog.Logger) (connectors.Connector, error) {
+	return connectRecorded(p, log, nil)
+}
+
+// recorded is a connector that can also take in what another one has heard.
+type recorded interface {
+	connectors.Connector
+	Reread(c wire.Chunk, emit func(call.Event))
+}
+
+// connectRecorded has what the link hears recorded, if there is a recorder.
+func connectRecorded(p config.PBX, log *slog.Logger, r wire.Recorder) (recorded, error) {
 	switch p.Kind {
 	case config.KindAsterisk:
 		return asterisk.New(asterisk.Config{
-			Name: p.Name, Address: p.Address, Username: p.Username, Secret: p.Secret.Reveal(), TLS: secure(p), Logger: log,
+			Name: p.Name, Address: p.Address, Username: p.Username, Secret: p.Secret.Reveal(), TLS: secure(p), Logger: log, Recorder: r,
 		}), nil
 	case config.KindFreeSWITCH:
 		return freeswitch.New(freeswitch.Config{
-			Name: p.Name, Address: p.Address, Username: p.Username, Secret: p.Secret.Reveal(), TLS: secure(p), Logger: log,
+			Name: p.Name, Address: p.Address, Username: p.Username, Secret: p.Secret.Reveal(), TLS: secure(p), Logger: log, Recorder: r,
 		}), nil
 	default:
 		return nil, fmt.Errorf("kind %q is not built into this version", p.Kind)

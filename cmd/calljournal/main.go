@@ -39,6 +39,7 @@ type verbs struct {
 	Spam     spamVerb     `cmd:"" help:"The list of spammers' numbers."`
 	Erase    eraseVerb    `cmd:"" help:"Erase every call of a number for good."`
 	Show     showVerb     `cmd:"" help:"Show one call with its legs and its timeline."`
+	Capture  captureVerb  `cmd:"" help:"Record what a PBX says to files, for replay."`
 	Replay   replayVerb   `cmd:"" help:"Rebuild calls from a recorded event stream, without a PBX."`
 	Service  serviceVerb  `cmd:"" help:"Install or control the system service."`
 	Token    tokenVerb    `cmd:"" help:"Make a token for the HTTP interface."`

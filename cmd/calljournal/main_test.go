@@ -35,6 +35,7 @@ func TestMain(m *testing.M) {
 //	await N REGEXP PROGRAM ARGS...
 //	                          runs it until it exits with N and prints REGEXP
 //	send TERM|HUP             to what runs in the background
+//	damage FILE end|middle    takes the last bytes away, or makes one a hash
 //	remember NAME REGEXP      makes a variable of what the first group matches in
 //	                          the last output
 func TestScripts(t *testing.T) {
@@ -45,9 +46,22 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"exits": exits, "expand": expand, "recording": recording, "pbx": startPBX, "await": await, "remember": remember, "send": send,
+			"exits": exits, "expand": expand, "recording": recording, "pbx": startPBX, "await": await, "remember": remember, "send": send, "damage": damage,
 		},
 	})
+}
+
+func damage(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) != 2 {
+		ts.Fatalf("usage: damage FILE end|middle")
+	}
+	b := []byte(ts.ReadFile(args[0]))
+	if args[1] == "end" {
+		b = b[:len(b)-10]
+	} else {
+		b[len(b)/2] = '#'
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), b, 0o600))
 }
 
 func freePort() int {
