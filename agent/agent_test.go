@@ -177,10 +177,15 @@ type daemon struct {
 
 func start(t *testing.T, c *config.Config, pbxs map[string]*fakePBX, before func(*storage.Batch) error) *daemon {
 	t.Helper()
+	return startAt(t, c, pbxs, before, time.Now)
+}
+
+func startAt(t *testing.T, c *config.Config, pbxs map[string]*fakePBX, before func(*storage.Batch) error, now func() time.Time) *daemon {
+	t.Helper()
 	d := &daemon{store: &watched{before: before}, ended: make(chan error, 1)}
 	var err error
 	d.Agent, err = agent.New(agent.Options{
-		Config: c, Logger: slog.New(slog.NewTextHandler(io.Discard, nil)), Version: "test",
+		Config: c, Logger: slog.New(slog.NewTextHandler(io.Discard, nil)), Version: "test", Now: now,
 		Connect: func(p config.PBX, _ *slog.Logger) (connectors.Connector, error) { return pbxs[p.Name], nil },
 		Store: func(path string, o storage.Options) (agent.Store, error) {
 			d.store.DB, err = storage.Open(path, o)

@@ -18,6 +18,7 @@ type retention struct {
 	dropped uint64
 	heldBy  string
 	err     string
+	stepped time.Duration // by how much the clock was set forward in this run
 }
 
 func (r *retention) count() uint64 {
@@ -33,17 +34,22 @@ const (
 	// as the slice took.
 	retainBreath      = 9
 	retainBreathLeast = 10 * time.Millisecond
+	// A clock that was set forward by so much makes everything look old: nothing
+	// is dropped by age until a new start, which somebody has looked at.
+	retainStepped = 24 * time.Hour
 )
 
 // retain drops, until ctx ends, what the configuration says need not be kept.
 func (a *Agent) retain(ctx context.Context) {
+	began, clock := time.Now(), a.now().Round(0)
 	for wait := retainFirst; ; wait = retainEvery {
 		if !sleep(ctx, wait) {
 			return
 		}
 		for {
-			begin := a.now()
-			if more := a.retainSlice(); !more || !sleep(ctx, max(retainBreathLeast, retainBreath*a.now().Sub(begin))) {
+			begin := time.Now()
+			stepped := a.now().Round(0).Sub(clock) - begin.Sub(began)
+			if more := a.retainSlice(stepped); !more || !sleep(ctx, max(retainBreathLeast, retainBreath*time.Since(begin))) {
 				break
 			}
 		}
@@ -62,8 +68,13 @@ func sleep(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-func (a *Agent) retainSlice() (more bool) {
+func (a *Agent) retainSlice(stepped time.Duration) (more bool) {
 	keep := retentionOf(a.config.Load().Retention)
+	if stepped < retainStepped {
+		stepped = 0
+	} else {
+		keep.MaxAge, keep.MaxWait = 0, 0
+	}
 	var done storage.Retained
 	var err error
 	if keep.MaxAge > 0 || keep.MaxBytes > 0 {
@@ -75,7 +86,7 @@ func (a *Agent) retainSlice() (more bool) {
 	r := &a.retention
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.dropped += done.Dropped
+	r.dropped, r.stepped = r.dropped+done.Dropped, stepped
 	if done.HeldBy != "" && done.HeldBy != r.heldBy {
 		a.log.Warn("what need not be kept is kept for a consumer that has not stored it", "consumer", done.HeldBy)
 	}
@@ -111,6 +122,9 @@ func (a *Agent) retentionStatus(st *api.Status) {
 		} else {
 			st.Warnings = append(st.Warnings, fmt.Sprintf("retention: consumer %s has not stored the oldest entry, which need not be kept: it is kept %s. If the consumer is gone for good: calljournal consumer forget %[1]s", r.heldBy, limit))
 		}
+	}
+	if r.stepped > 0 && c.CallsDays > 0 {
+		st.Problems = append(st.Problems, fmt.Sprintf("retention: the clock of this machine was set forward by %s since the start, so nothing is dropped by age; if the clock is right: calljournal service restart", r.stepped.Round(time.Minute)))
 	}
 	if r.err != "" {
 		st.Problems = append(st.Problems, "retention: nothing can be dropped: "+r.err)

@@ -3,6 +3,7 @@ package agent_test
 import (
 	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -99,6 +100,24 @@ func TestAgent_RetentionWithoutLoss(t *testing.T) {
 		}
 		if _, err := d.store.Feed(10, 1); !errors.Is(err, storage.ErrExpired) {
 			t.Errorf("the feed after 10: %v", err)
+		}
+		d.end(t)
+	})
+}
+
+// A clock that leaps ahead makes no call old.
+func TestAgent_RetentionAndAWrongClock(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var ahead atomic.Int64
+		c := testConfig(t, t.TempDir(), "main")
+		c.Retention = config.Retention{CallsDays: 30}
+		d := startAt(t, c, map[string]*fakePBX{"main": {session: speak(inbound(1))}}, nil, func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) })
+		time.Sleep(5 * time.Minute)
+		ahead.Store(int64(10 * 365 * 24 * time.Hour))
+		time.Sleep(time.Hour)
+		st, err := d.Status(t.Context())
+		if err != nil || st.Journal.Calls != 1 || st.Retention.Dropped != 0 || !strings.Contains(strings.Join(st.Problems, "\n"), "set forward by 87600h") {
+			t.Errorf("%d calls, %+v, %q, %v", st.Journal.Calls, st.Retention, st.Problems, err)
 		}
 		d.end(t)
 	})
