@@ -289,7 +289,7 @@ func TestBitrix24_LineCostUserAndRecording(t *testing.T) {
 		t.Fatal(err, p.finished)
 	}
 	f := p.finished[0]
-	if fmt.Sprint(f["user"], f["COST"], f["COST_CURRENCY"]) != "42 1.80 RUB" || p.records[f["CALL_ID"].(string)] != "talk.wav: RIFF" {
+	if fmt.Sprintf("%v %v %v", f["user"], f["COST"], f["COST_CURRENCY"]) != "42 1.80 RUB" || p.records[f["CALL_ID"].(string)] != "talk.wav: RIFF" {
 		t.Errorf("%v, %v", f, p.records)
 	}
 }
