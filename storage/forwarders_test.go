@@ -17,9 +17,13 @@ func TestForwarder_ComesBackWhole(t *testing.T) {
 		Dead: []DeadLetter{{Seq: 7, Call: "main:1.1", At: 1700000000000001, Tries: 5, Error: "422", Again: true}, {Seq: 9}},
 	}
 	for _, f := range []Forwarder{{Name: "crm", Seq: 1}, want, {Name: "bus", Journal: "another", Retired: true}} {
-		if err := d.SetForwarder(f); err != nil {
+		if err := d.SetForwarder(f, f.Dead...); err != nil {
 			t.Fatal(err)
 		}
+	}
+	// What is not named stays; what is gone is gone.
+	if err := d.SetForwarder(want, DeadLetter{Seq: 8}, DeadLetter{Seq: 8, Gone: true}, DeadLetter{Seq: 900, Gone: true}); err != nil {
+		t.Fatal(err)
 	}
 	if err := d.Close(); err != nil {
 		t.Fatal(err)
@@ -36,6 +40,15 @@ func TestForwarder_ComesBackWhole(t *testing.T) {
 	if err := d.DropForwarder("crm"); err != nil {
 		t.Fatal(err)
 	}
+	if err := d.SetForwarder(Forwarder{Name: "crm"}); err != nil {
+		t.Fatal(err)
+	}
+	if all, err = d.Forwarders(); err != nil || len(all) != 2 || len(all[1].Dead) != 0 {
+		t.Errorf("dead letters outlast their forwarder: %+v, %v", all, err)
+	}
+	if err := d.DropForwarder("crm"); err != nil {
+		t.Fatal(err)
+	}
 	if all, err = d.Forwarders(); err != nil || len(all) != 1 || all[0].Name != "bus" {
 		t.Errorf("after the drop: %+v, %v", all, err)
 	}
@@ -44,7 +57,7 @@ func TestForwarder_ComesBackWhole(t *testing.T) {
 func TestForwarder_NeedsAName(t *testing.T) {
 	d := mustOpen(t, filepath.Join(t.TempDir(), "journal.db"), Options{Reserve: -1})
 	defer d.Close()
-	for _, name := range []string{"", "a\nb", strings.Repeat("x", 1000)} {
+	for _, name := range []string{"", "a\nb", "a/b", strings.Repeat("x", 1000)} {
 		if err := d.SetForwarder(Forwarder{Name: name}); !errors.Is(err, ErrForwarder) {
 			t.Errorf("%.20q: %v", name, err)
 		}
@@ -68,7 +81,10 @@ func TestForwarder_HoldsRetention(t *testing.T) {
 	oldest := func(f Forwarder, want uint64, heldBy string) {
 		t.Helper()
 		f.Name = "crm"
-		if err := d.SetForwarder(f); err != nil {
+		if err := d.DropForwarder("crm"); err != nil {
+			t.Fatal(err)
+		}
+		if err := d.SetForwarder(f, f.Dead...); err != nil {
 			t.Fatal(err)
 		}
 		done, err := d.Retain(Retention{MaxBytes: 1})

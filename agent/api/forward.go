@@ -20,7 +20,7 @@ type DeadLetters interface {
 
 // DeadPage is what a forwarder set aside.
 type DeadPage struct {
-	Dead []storage.DeadLetter `json:"dead" doc:"in the order of being set aside"`
+	Dead []storage.DeadLetter `json:"dead" doc:"by their numbers"`
 }
 
 // DeadChanged says of how many dead letters something was done.

@@ -24,7 +24,7 @@ type Journal interface {
 	Oldest() uint64
 	Changed() <-chan struct{}
 	Forwarders() ([]storage.Forwarder, error)
-	SetForwarder(storage.Forwarder) error
+	SetForwarder(storage.Forwarder, ...storage.DeadLetter) error
 	DropForwarder(name string) error
 }
 
@@ -290,7 +290,7 @@ func (f *Forwarders) runner(name string) (*runner, error) {
 	return nil, fmt.Errorf("%w as %q", ErrUnknown, name)
 }
 
-// Dead gives the dead letters of a forwarder, in the order of being set aside.
+// Dead gives the dead letters of a forwarder, by their numbers.
 func (f *Forwarders) Dead(name string) ([]storage.DeadLetter, error) {
 	r, err := f.runner(name)
 	if err != nil {
@@ -327,6 +327,7 @@ func (f *Forwarders) change(name string, seqs []uint64, stay func(*storage.DeadL
 	for _, l := range r.at.Dead {
 		if len(seqs) == 0 || slices.Contains(seqs, l.Seq) {
 			n++
+			r.changeLetter(l.Seq)
 			if !stay(&l) {
 				continue
 			}
@@ -334,7 +335,6 @@ func (f *Forwarders) change(name string, seqs []uint64, stay func(*storage.DeadL
 		kept = append(kept, l)
 	}
 	r.at.Dead = kept
-	r.dirty = r.dirty || n > 0
 	r.mu.Unlock()
 	if err := r.store(); err != nil {
 		return 0, err

@@ -290,14 +290,14 @@ func (j *fullJournal) set(full bool) {
 	j.full = full
 }
 
-func (j *fullJournal) SetForwarder(f storage.Forwarder) error {
+func (j *fullJournal) SetForwarder(f storage.Forwarder, dead ...storage.DeadLetter) error {
 	j.mu.Lock()
 	full := j.full
 	j.mu.Unlock()
 	if full {
 		return storage.ErrFull
 	}
-	return j.DB.SetForwarder(f)
+	return j.DB.SetForwarder(f, dead...)
 }
 
 func pemOf(kind string, der []byte) []byte {

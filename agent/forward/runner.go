@@ -1,10 +1,12 @@
 package forward
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
 	"runtime/debug"
 	"slices"
@@ -29,7 +31,7 @@ const (
 	refusedInRow = 20
 	// deadMost: a list that nobody looks at must not grow for ever. The forwarder
 	// then stops instead.
-	deadMost = 1000
+	deadMost = 10_000
 
 	// settle is how long after its record a call is taken for finished: the tracker
 	// lets go of it after 15 s.
@@ -56,14 +58,15 @@ type runner struct {
 	retry   *backoff.ExponentialBackOff
 	refused *backoff.ExponentialBackOff
 
-	saving sync.Mutex // over a write, so that an older state never replaces a newer
-	mu     sync.Mutex // over what follows
-	at     storage.Forwarder
-	dirty  bool // at is not in the journal as it is
-	due    bool // and must be before anything else is sent
-	saved  uint64
-	status Status
-	fails  int
+	saving  sync.Mutex // over a write, so that an older state never replaces a newer
+	mu      sync.Mutex // over what follows
+	at      storage.Forwarder
+	dirty   bool            // at is not in the journal as it is
+	due     bool            // and must be before anything else is sent
+	letters map[uint64]bool // numbers of dead letters that are not in the journal as they are here
+	saved   uint64
+	status  Status
+	fails   int
 }
 
 func newBackOff(first, most time.Duration) *backoff.ExponentialBackOff {
@@ -76,7 +79,7 @@ func newBackOff(first, most time.Duration) *backoff.ExponentialBackOff {
 func newRunner(o *Options, s Settings) *runner {
 	r := &runner{
 		o: o, s: s, log: o.Logger.With("forward", s.Name, "kind", s.Kind), wake: make(chan struct{}, 1), done: make(chan struct{}),
-		tries: map[uint64]int{}, retry: newBackOff(retryFirst, retryMost), refused: newBackOff(refusedFirst, refusedMost),
+		tries: map[uint64]int{}, letters: map[uint64]bool{}, retry: newBackOff(retryFirst, retryMost), refused: newBackOff(refusedFirst, refusedMost),
 		status: Status{Name: s.Name, Kind: s.Kind, Address: s.address(), State: StateWell},
 	}
 	if s.Live {
@@ -106,6 +109,9 @@ func (r *runner) load() error {
 		r.log.Error("the journal is another one than the forwarder knows, restored or saved from damage: everything in it is sent again, from the oldest",
 			"was", all[i].Journal, "is", id, "after", fresh.Seq)
 		fresh.Missed = all[i].Missed
+		for _, l := range all[i].Dead { // all of them come again
+			r.changeLetter(l.Seq)
+		}
 	default:
 		fresh = all[i]
 		fresh.Retired = false
@@ -122,23 +128,47 @@ func (r *runner) store() error {
 	defer r.saving.Unlock()
 	r.mu.Lock()
 	at := r.at
-	at.Dead = slices.Clone(at.Dead)
-	dirty, due := r.dirty, r.due
-	r.dirty, r.due = false, false
+	dirty, due, letters := r.dirty, r.due, r.letters
+	changed := make([]storage.DeadLetter, 0, len(letters))
+	for seq := range letters {
+		if l := letterOf(at.Dead, seq); l != nil {
+			changed = append(changed, *l)
+		} else {
+			changed = append(changed, storage.DeadLetter{Seq: seq, Gone: true})
+		}
+	}
+	r.dirty, r.due, r.letters = false, false, map[uint64]bool{}
 	r.mu.Unlock()
 	if !dirty {
 		return nil
 	}
-	err := r.o.Journal.SetForwarder(at)
+	err := r.o.Journal.SetForwarder(at, changed...)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if err != nil {
 		r.dirty, r.due = true, r.due || due
+		maps.Copy(r.letters, letters)
 		return err
 	}
 	r.saved = at.Seq
 	return nil
 }
+
+// letterOf finds a dead letter, which are in order of their numbers; nil: gone.
+func letterOf(dead []storage.DeadLetter, seq uint64) *storage.DeadLetter {
+	i, ok := findLetter(dead, seq)
+	if !ok {
+		return nil
+	}
+	return &dead[i]
+}
+
+func findLetter(dead []storage.DeadLetter, seq uint64) (int, bool) {
+	return slices.BinarySearchFunc(dead, seq, func(l storage.DeadLetter, seq uint64) int { return cmp.Compare(l.Seq, seq) })
+}
+
+// changeLetter has a dead letter written, or removed, with the next note.
+func (r *runner) changeLetter(seq uint64) { r.letters[seq], r.dirty, r.due = true, true, true }
 
 // save is store until it succeeds. It gives false if the end comes first: then
 // what was sent last may be sent once more.
@@ -431,9 +461,13 @@ func (r *runner) setAside(e *Entry, err error) bool {
 		id = e.Call.ID
 	}
 	r.log.Error("the far side refuses an entry: it is set aside, the rest goes on", "seq", e.Seq, "call", id, "err", err, "tries", r.tries[e.Seq])
-	r.at.Dead = append(r.at.Dead, storage.DeadLetter{Seq: e.Seq, Call: id, At: r.now(), Tries: r.tries[e.Seq], Error: err.Error()})
+	i, there := findLetter(r.at.Dead, e.Seq)
+	if there { // the daemon was killed, and entries before it are sent again
+		r.at.Dead = slices.Delete(r.at.Dead, i, i+1)
+	}
+	r.at.Dead = slices.Insert(r.at.Dead, i, storage.DeadLetter{Seq: e.Seq, Call: id, At: r.now(), Tries: r.tries[e.Seq], Error: err.Error()})
 	r.at.Refused++
-	r.dirty, r.due = true, true
+	r.changeLetter(e.Seq)
 	delete(r.tries, e.Seq)
 	return true
 }
@@ -501,14 +535,14 @@ func (r *runner) resent(seq uint64, err error) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	i := slices.IndexFunc(r.at.Dead, func(l storage.DeadLetter) bool { return l.Seq == seq })
-	if i < 0 {
+	i, ok := findLetter(r.at.Dead, seq)
+	if !ok {
 		return // dropped meanwhile
 	}
-	r.dirty, r.due = true, true
+	r.changeLetter(seq)
 	if err == nil {
 		r.log.Info("the far side took an entry that it had refused", "seq", seq, "call", r.at.Dead[i].Call)
-		r.at.Dead = slices.Delete(slices.Clone(r.at.Dead), i, i+1)
+		r.at.Dead = slices.Delete(r.at.Dead, i, i+1)
 		r.at.Refused = 0
 		r.status.Sent++
 		return

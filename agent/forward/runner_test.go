@@ -372,7 +372,7 @@ func TestForwarders_Reload(t *testing.T) {
 func TestRunner_AnotherJournal(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, 12)
-		if err := r.db.SetForwarder(storage.Forwarder{Name: "crm", Journal: "another", Seq: 900, Until: 950, Dead: []storage.DeadLetter{{Seq: 5}}}); err != nil {
+		if err := r.db.SetForwarder(storage.Forwarder{Name: "crm", Journal: "another", Seq: 900, Until: 950}, storage.DeadLetter{Seq: 5}); err != nil {
 			t.Fatal(err)
 		}
 		r.start(nil, settings())
