@@ -259,6 +259,21 @@ func TestParse_Errors(t *testing.T) {
 			"[[http.token]]\nname = \"b\"\nscope = \"sync\"\ntoken = \"0123456789abcdef\"\n"), 15, `the same as that of "a"`},
 		{"bad forward", pbx("[[forward]]\nname = \"crm\"\nkind = \"webhok\"\nurl = \"https://x/\"\n"), 10, `did you mean "webhook"?`},
 		{"user in an address", pbx("[[forward]]\nname = \"crm\"\nkind = \"webhook\"\nurl = \"https://u:p@x/\"\n"), 11, "secret_file"},
+		{"empty batch", pbx("[[forward]]\nname = \"crm\"\nkind = \"webhook\"\nurl = \"https://x/\"\nbatch = 0\n"), 12, `from 1 to 1000`},
+		{"giant batch", pbx("[[forward]]\nname = \"crm\"\nkind = \"webhook\"\nurl = \"https://x/\"\nbatch = 1001\n"), 12, `from 1 to 1000`},
+		{"no tries", pbx("[[forward]]\nname = \"crm\"\nkind = \"webhook\"\nurl = \"https://x/\"\ntries = 0\n"), 12, `from 1 to 100`},
+		{"no time", pbx("[[forward]]\nname = \"crm\"\nkind = \"webhook\"\nurl = \"https://x/\"\ntimeout = \"1ms\"\n"), 12, `from "1s" to "10m"`},
+		{"bad direction", pbx("[[forward]]\nname = \"crm\"\nkind = \"webhook\"\nurl = \"https://x/\"\ndirection = [\"in\"]\n"), 12, `inbound, outbound, internal`},
+		{"bad status", pbx("[[forward]]\nname = \"crm\"\nkind = \"webhook\"\nurl = \"https://x/\"\nstatus = [\"answerd\"]\n"), 12, `did you mean "answered"?`},
+		{"bad start", pbx("[[forward]]\nname = \"crm\"\nkind = \"webhook\"\nurl = \"https://x/\"\nstart = \"now\"\n"), 12, `oldest, newest`},
+		{"key of another kind", pbx("[[forward]]\nname = \"crm\"\nkind = \"webhook\"\nurl = \"https://x/\"\nrotate_mb = 1\n"), 12, `does not go with kind "webhook"`},
+		{"client certificate without key", pbx("[[forward]]\nname = \"crm\"\nkind = \"webhook\"\nurl = \"https://x/\"\ntls_cert = \"/x\"\n"), 12, `belong together`},
+		{"user in a proxy", pbx("[[forward]]\nname = \"crm\"\nkind = \"webhook\"\nurl = \"https://x/\"\nproxy = \"http://u:p@proxy:1\"\n"), 12, `HTTPS_PROXY`},
+		{"bad proxy", pbx("[[forward]]\nname = \"crm\"\nkind = \"webhook\"\nurl = \"https://x/\"\nproxy = \"proxy:3128\"\n"), 12, `is no proxy`},
+		{"a portal without its code", pbx("[[forward]]\nname = \"p\"\nkind = \"bitrix24\"\nurl = \"https://x/rest/1\"\n"), 8, "secret_file"},
+		{"user zero", pbx("[[forward]]\nname = \"p\"\nkind = \"bitrix24\"\nurl = \"https://x/rest/1\"\nsecret = \"c\"\nusers = { \"101\" = 0 }\n"), 13, "default = 1"},
+		{"no file", pbx("[[forward]]\nname = \"f\"\nkind = \"file\"\nurl = \"file://var/calls\"\n"), 11, "three slashes"},
+		{"no host", pbx("[[forward]]\nname = \"f\"\nkind = \"webhook\"\nurl = \"https:///hooks\"\n"), 11, "names no host"},
 		{"scheme of another kind", pbx("[[forward]]\nname = \"crm\"\nkind = \"nats\"\nurl = \"https://x/\"\n"), 11, "nats://"},
 		{"bad country", pbx("[rules]\ncountry = \"Russia\"\n"), 9, "two capital letters"},
 		{"negative depth", pbx("[rules]\nunique_depth_days = -1\n"), 9, "36500"},
@@ -354,4 +369,27 @@ func FuzzParse(f *testing.F) {
 			t.Fatalf("config %v, error %v", c, err)
 		}
 	})
+}
+
+// A token in the path of an address does not show, and what is not written is
+// filled in.
+func TestForward_DefaultsAndRedacted(t *testing.T) {
+	c, err := parse(t, minimal+"[[forward]]\nname = \"crm\"\nkind = \"webhook\"\nurl = \"https://crm.example/hooks/path-token\"\n"+
+		"[[forward]]\nname = \"p\"\nkind = \"bitrix24\"\nurl = \"https://x.example/rest/1\"\nsecret = \"the-code\"\nusers = { \"101\" = 7, default = 1 }\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if shown := c.Redacted(); strings.Contains(shown, "path-token") || strings.Contains(shown, "the-code") || !strings.Contains(shown, "https://crm.example/(hidden)") {
+		t.Errorf("%s", shown)
+	}
+	if f := c.Forward[0]; f.URL != "https://crm.example/hooks/path-token" || f.Batch != 100 || f.Tries != 5 || f.Timeout.Seconds() != 30 || f.Start != config.StartOldest {
+		t.Errorf("%+v", f)
+	}
+	if f := c.Forward[1]; f.Batch != 1 || f.Users["101"] != 7 || f.Users[config.UserDefault] != 1 {
+		t.Errorf("%+v", f)
+	}
+	c, err = parse(t, minimal+"[[forward]]\nname = \"crm\"\nkind = \"webhook\"\nurl = \"http://crm.example/\"\n")
+	if err != nil || !strings.Contains(strings.Join(c.Warnings, " "), "unencrypted") {
+		t.Errorf("%q, %v", c.Warnings, err)
+	}
 }

@@ -162,7 +162,10 @@ func (b *badSide) count(kind string) {
 func TestOutage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		entries, batch := *outageEntries, 100
-		if entries > 100_000 {
+		switch {
+		case testing.Short():
+			entries = min(entries, 3000)
+		case entries > 100_000:
 			batch = 1000
 		}
 		r := newRig(t, entries)
@@ -252,7 +255,8 @@ func TestOutage(t *testing.T) {
 			}
 		}
 		t.Logf("%d entries, %d of them twice or more, the far side: %v", total, doubles, far.kinds)
-		for _, kind := range []string{"200", "500", "429", "422", "a byte a second", "took it and never answered", "took it and hung up", "acknowledged twice"} {
+		kinds := []string{"200", "500", "429", "422", "a byte a second", "took it and never answered", "took it and hung up", "acknowledged twice"}
+		for _, kind := range kinds {
 			if far.kinds[kind] == 0 {
 				t.Errorf("the far side never did this: %s", kind)
 			}
