@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"slices"
 
 	bolt "go.etcd.io/bbolt"
@@ -221,22 +222,36 @@ func (t *touch) with(c *codec, put func(in bucket, key, value []byte)) {
 }
 
 // Past lets fn look at the histories of numbers as they are committed, all at
-// one moment.
+// one moment. A panic of fn is no damage: it goes on to the caller, with the
+// stack that it had.
 func (d *DB) Past(fn func(journal.Past) error) error {
-	err := d.view(func(tx *bolt.Tx) error { return fn(past{d, tx}) })
+	var fault any
+	err := d.view(func(tx *bolt.Tx) error {
+		defer func() {
+			if p := recover(); p != nil {
+				fault = fmt.Sprintf("%v\n%s", p, debug.Stack())
+			}
+		}()
+		return fn(past{d, tx})
+	})
+	if fault != nil {
+		panic(fault)
+	}
 	if err != nil {
 		return &Error{Op: "read histories of", Path: d.path, Err: err}
 	}
 	return nil
 }
 
-// past is the journal in one transaction.
+// past is the journal in one transaction. Each of its methods looks out for
+// damage by itself: fn's own faults are none.
 type past struct {
 	d  *DB
 	tx *bolt.Tx
 }
 
-func (p past) Call(id string) (*call.Record, error) {
+func (p past) Call(id string) (rec *call.Record, err error) {
+	defer recoverDamage(&err)
 	r, err := p.d.ref(p.tx, id)
 	if errors.Is(err, ErrNotFound) {
 		return nil, nil
@@ -247,8 +262,8 @@ func (p past) Call(id string) (*call.Record, error) {
 	return p.d.record(inFeed.of(p.tx), r.seq)
 }
 
-func (p past) Touches(history string, from, to call.Moment) ([]journal.Touch, error) {
-	var touches []journal.Touch
+func (p past) Touches(history string, from, to call.Moment) (touches []journal.Touch, err error) {
+	defer recoverDamage(&err)
 	runs := 0
 	c := inTouches.of(p.tx).Cursor()
 	for _, way := range []journal.Way{journal.Inside, journal.Came, journal.Went} {
@@ -275,26 +290,31 @@ func (p past) Touches(history string, from, to call.Moment) ([]journal.Touch, er
 	return touches, nil
 }
 
-func (p past) InboundBefore(history string, at call.Moment) (call.Moment, bool, error) {
+func (p past) InboundBefore(history string, at call.Moment) (began call.Moment, ok bool, err error) {
+	defer recoverDamage(&err)
 	prefix := wayKey(history, journal.Came)
 	k, _ := seekBelow(inTouches.of(p.tx).Cursor(), momentKey(slices.Clone(prefix), at))
-	return p.began(prefix, k)
+	began, ok = beganAt(prefix, k)
+	return began, ok, nil
 }
 
-func (p past) InboundAfter(history string, at call.Moment) (call.Moment, bool, error) {
+func (p past) InboundAfter(history string, at call.Moment) (began call.Moment, ok bool, err error) {
+	defer recoverDamage(&err)
 	prefix := wayKey(history, journal.Came)
 	k, _ := inTouches.of(p.tx).Cursor().Seek(momentKey(slices.Clone(prefix), at+1))
-	return p.began(prefix, k)
+	began, ok = beganAt(prefix, k)
+	return began, ok, nil
 }
 
-func (p past) began(prefix, k []byte) (call.Moment, bool, error) {
+func beganAt(prefix, k []byte) (call.Moment, bool) {
 	if len(k) != len(prefix)+16 || string(k[:len(prefix)]) != string(prefix) {
-		return 0, false, nil
+		return 0, false
 	}
-	return momentOf(k[len(prefix):]), true, nil
+	return momentOf(k[len(prefix):]), true
 }
 
 func (p past) Overdue(before call.Moment, limit int) (places []journal.Place, err error) {
+	defer recoverDamage(&err)
 	c := inMissed.of(p.tx).Cursor()
 	for k, v := c.First(); k != nil && len(places) < limit; k, v = c.Next() {
 		if len(k) == 16 && momentOf(k) >= before {

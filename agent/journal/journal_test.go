@@ -1,7 +1,6 @@
 package journal_test
 
 import (
-	"fmt"
 	"math/rand/v2"
 	"reflect"
 	"slices"
@@ -81,10 +80,10 @@ func (o *office) all() []*call.Record {
 		all = append(all, r)
 	}
 	slices.SortFunc(all, func(a, b *call.Record) int {
-		if earlier(a, b) {
-			return -1
+		if c := a.StartedAt - b.StartedAt; c != 0 {
+			return int(c)
 		}
-		return 1
+		return strings.Compare(a.ID, b.ID)
 	})
 	return all
 }
@@ -96,16 +95,11 @@ func (o *office) agrees() {
 		o.t.Fatalf("%d calls in the journal, want %d", len(o.memory.calls), len(o.calls))
 	}
 	all := o.all()
-	want := obviousVerdicts(all, o.settings.Rules, o.settings.Spam, o.now)
+	want := journaltest.Verdicts(all, o.settings.Rules, o.settings.Spam, o.now)
 	wrong := 0
 	for _, r := range all {
-		w := want[r.ID]
-		got := obviousVerdict{types: r.Types, missed: r.Missed}
-		if r.HealedBy != nil {
-			got.healedBy = *r.HealedBy
-		}
-		if !slices.Equal(got.types, w.types) || got.missed != w.missed || got.healedBy != w.healedBy {
-			o.t.Errorf("%s (%s %s, %s): got %+v, want %+v", r.ID, r.Direction, r.Status, r.StartedAt.Time(), got, w)
+		if got := journaltest.VerdictOf(r); !got.Equal(want[r.ID]) {
+			o.t.Errorf("%s (%s %s, %s): got %+v, want %+v", r.ID, r.Direction, r.Status, r.StartedAt.Time(), got, want[r.ID])
 			if wrong++; wrong > 10 {
 				o.t.FailNow()
 			}
@@ -113,90 +107,24 @@ func (o *office) agrees() {
 	}
 }
 
-// corrected is a later revision of a call: the tracker learned something.
-func corrected(rnd *rand.Rand, was *call.Record) *call.Record {
-	r := clone(was)
-	shift := time.Duration(rnd.IntN(60_000)) * time.Millisecond
-	switch rnd.IntN(5) {
-	case 0: // it was answered, or was not
-		if r.Status == call.StatusAnswered {
-			r.Status, r.AnsweredAt, r.AnsweredBy, r.LastTalkedBy = call.StatusNoAnswer, 0, nil, nil
-			r.TalkMs = new(int64)
-		} else {
-			r.Status, r.AnsweredAt = call.StatusAnswered, r.StartedAt
-			talk := *r.TotalMs
-			r.TalkMs = &talk
-		}
-	case 1: // it took longer, or shorter
-		for _, p := range []**int64{&r.WaitMs, &r.TalkMs, &r.RingMs} {
-			if *p != nil {
-				v := **p * int64(rnd.IntN(200)) / 100
-				*p = &v
-			}
-		}
-	case 2: // it was at another time
-		for _, m := range []*call.Moment{&r.StartedAt, &r.AnsweredAt, &r.EndedAt} {
-			*m = m.Add(-shift)
-		}
-	case 3: // the number was known late
-		n := fmt.Sprintf("7916%07d", rnd.IntN(10_000_000))
-		r.From.Number = &n
-	case 4:
-		r.Status = call.StatusAbandoned
-		r.AnsweredAt = 0
-		total := int64(rnd.IntN(8000))
-		r.TotalMs, r.EndedAt = &total, r.StartedAt.Add(time.Duration(total)*time.Millisecond)
-	}
-	return r
-}
-
 // manyCalls lets a journal of n calls come to be: in groups, not in order, with
 // late corrections and calls that turn out to be part of others.
 func manyCalls(t fataler, o *office, n int, seed uint64) {
 	t.Helper()
 	rnd := rand.New(rand.NewPCG(seed, 2))
-	type late struct {
-		at  int
-		new journal.Incoming
-	}
-	var queue []late
 	var news []journal.Incoming
-	i, size := 0, 1
-	take := func(in journal.Incoming) {
-		news = append(news, in)
-		if len(news) >= size {
-			o.settle(news)
-			news, size = nil, 1+rnd.IntN(120)
-			if rnd.IntN(3) == 0 {
-				o.tick(o.now)
-			}
-		}
-	}
+	size := 1
 	start := time.Date(2026, 3, 20, 0, 0, 0, 0, zone)
-	for r := range journaltest.Generate(journaltest.Options{Seed: seed, Calls: n, Days: 45, Start: start, Zone: zone, Hostile: 50}) {
-		i++
-		if rnd.IntN(20) == 0 {
-			queue = append(queue, late{i + rnd.IntN(n/4), journal.Incoming{ID: r.ID, Record: corrected(rnd, r)}})
-		}
-		if rnd.IntN(200) == 0 {
-			queue = append(queue, late{i + rnd.IntN(n/4), journal.Incoming{ID: r.ID}})
-		}
-		if rnd.IntN(50) == 0 { // it is told later than others
-			queue = append(queue, late{i + rnd.IntN(200), journal.Incoming{ID: r.ID, Record: r}})
+	for id, r := range journaltest.Late(journaltest.Options{Seed: seed, Calls: n, Days: 45, Start: start, Zone: zone, Hostile: 50}) {
+		news = append(news, journal.Incoming{ID: id, Record: r})
+		if len(news) < size {
 			continue
 		}
-		take(journal.Incoming{ID: r.ID, Record: r})
-		for k := 0; k < len(queue); {
-			if queue[k].at > i {
-				k++
-				continue
-			}
-			take(queue[k].new)
-			queue = slices.Delete(queue, k, k+1)
+		o.settle(news)
+		news, size = nil, 1+rnd.IntN(120)
+		if rnd.IntN(3) == 0 {
+			o.tick(o.now)
 		}
-	}
-	for _, q := range queue {
-		take(q.new)
 	}
 	o.settle(news)
 	o.tick(o.now)
@@ -228,8 +156,7 @@ func (o *office) countsAgree() {
 	o.t.Helper()
 	all := o.all()
 	for _, x := range tables {
-		at := func(r *call.Record) string { return r.StartedAt.Time().In(zone).Format(x.layout) }
-		want := obviousRows(all, x.by, at, o.settings.Rules.ServiceLevel)
+		want := journaltest.Rows(all, x.by, x.layout, o.settings.Rules.ServiceLevel, zone)
 		sheet := func() *journal.Sheet { return journal.NewSheet(o.memory.calendar, o.settings.Rules, x.by, x.step) }
 		calls := sheet()
 		for _, r := range all {

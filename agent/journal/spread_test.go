@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"calljournal/agent/journal"
+	"calljournal/agent/journal/journaltest"
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
@@ -17,7 +18,7 @@ func TestRounded(t *testing.T) {
 	last := int64(-1)
 	check := func(ms int64) {
 		got := journal.Rounded(ms)
-		if want := obviouslyRounded(ms); got != want {
+		if want := journaltest.Rounded(ms); got != want {
 			t.Fatalf("%d: got %d, want %d", ms, got, want)
 		}
 		if off := max(got-ms, ms-got); off*128 > ms {

@@ -1,4 +1,4 @@
-package journal_test
+package journaltest
 
 import (
 	"cmp"
@@ -9,19 +9,33 @@ import (
 	"calljournal/agent/journal"
 )
 
-// What follows says the same as the package, once more, in the plainest way: for
-// each call it looks at all calls. It shares no code with what it judges, but for
+// What follows says the same as the package journal, once more, in the plainest
+// way: for each call it looks at all calls. It shares no code with what it judges, but for
 // OutsideNumber and the list of spammers, which have tests of their own.
 
-// obviousVerdict is what a record should say.
-type obviousVerdict struct {
-	types    []string
-	missed   bool
-	healedBy string
+// Verdict is what a record should say.
+type Verdict struct {
+	Types    []string
+	Missed   bool
+	HealedBy string
 }
 
-// obviousVerdicts judges calls as they stand at now.
-func obviousVerdicts(calls []*call.Record, r journal.Rules, spam *journal.SpamList, now call.Moment) map[string]obviousVerdict {
+// VerdictOf is what a record says.
+func VerdictOf(r *call.Record) Verdict {
+	v := Verdict{Types: r.Types, Missed: r.Missed}
+	if r.HealedBy != nil {
+		v.HealedBy = *r.HealedBy
+	}
+	return v
+}
+
+// Equal says that both say the same.
+func (v Verdict) Equal(o Verdict) bool {
+	return slices.Equal(v.Types, o.Types) && v.Missed == o.Missed && v.HealedBy == o.HealedBy
+}
+
+// Verdicts judges calls as they stand at now, by id.
+func Verdicts(calls []*call.Record, r journal.Rules, spam *journal.SpamList, now call.Moment) map[string]Verdict {
 	byNumber := map[string][]*call.Record{}
 	for _, c := range calls {
 		n := journal.OutsideNumber(c)
@@ -30,7 +44,7 @@ func obviousVerdicts(calls []*call.Record, r journal.Rules, spam *journal.SpamLi
 		}
 		byNumber[n] = append(byNumber[n], c)
 	}
-	out := map[string]obviousVerdict{}
+	out := map[string]Verdict{}
 	for n, same := range byNumber {
 		known := n != "alone "+same[0].ID
 		missed := map[string]bool{}
@@ -107,8 +121,8 @@ func obviousHealer(a *call.Record, same []*call.Record, r journal.Rules) *call.R
 	return best
 }
 
-func obviousOne(a *call.Record, same []*call.Record, missed map[string]bool, r journal.Rules, spam *journal.SpamList, number string, known bool, now call.Moment) obviousVerdict {
-	v := obviousVerdict{types: []string{}, missed: missed[a.ID]}
+func obviousOne(a *call.Record, same []*call.Record, missed map[string]bool, r journal.Rules, spam *journal.SpamList, number string, known bool, now call.Moment) Verdict {
+	v := Verdict{Types: []string{}, Missed: missed[a.ID]}
 	if a.Direction == "inbound" && known {
 		t := "unique"
 		for _, b := range same {
@@ -116,10 +130,10 @@ func obviousOne(a *call.Record, same []*call.Record, missed map[string]bool, r j
 				t = "repeat"
 			}
 		}
-		v.types = append(v.types, t)
+		v.Types = append(v.Types, t)
 	}
 	if spokenWith(a) && ms(a.TalkMs) >= r.TargetMinTalk {
-		v.types = append(v.types, "target")
+		v.Types = append(v.Types, "target")
 	}
 	if a.Direction == "outbound" {
 		for _, m := range same {
@@ -127,26 +141,26 @@ func obviousOne(a *call.Record, same []*call.Record, missed map[string]bool, r j
 				continue
 			}
 			if h := obviousHealer(m, same, r); h == nil || a.StartedAt <= h.AnsweredAt {
-				v.types = append(v.types, "callback")
+				v.Types = append(v.Types, "callback")
 				break
 			}
 		}
 	}
-	if v.missed {
+	if v.Missed {
 		switch h := obviousHealer(a, same, r); {
 		case h != nil && h.Direction == "outbound":
-			v.types, v.healedBy = append(v.types, "called_back"), h.ID
+			v.Types, v.HealedBy = append(v.Types, "called_back"), h.ID
 		case h != nil:
-			v.types, v.healedBy = append(v.types, "came_back"), h.ID
+			v.Types, v.HealedBy = append(v.Types, "came_back"), h.ID
 		case now.Sub(a.EndedAt) > r.LostWindow:
-			v.types = append(v.types, "lost")
+			v.Types = append(v.Types, "lost")
 		}
 	}
 	if obviouslyShort(a, r) {
-		v.types = append(v.types, "short")
+		v.Types = append(v.Types, "short")
 	}
 	if obviouslySpam(a, same, r, spam, number, known) {
-		v.types = append(v.types, "spam")
+		v.Types = append(v.Types, "spam")
 	}
 	return v
 }
@@ -204,7 +218,7 @@ func attended(r *call.Record, mine func(*call.Leg) bool) attendance {
 }
 
 // obviousRow counts calls for one group. mine is nil for groups of whole calls.
-func obviousRow(calls []*call.Record, mine func(*call.Leg) bool, level time.Duration) journal.Row {
+func obviousRow(calls []*call.Record, mine func(*call.Leg) bool, level time.Duration, zone *time.Location) journal.Row {
 	var out journal.Row
 	var wait, ring, talk []int64
 	inTime, uniqueTarget := int64(0), int64(0)
@@ -300,13 +314,13 @@ func describe(values []int64) (average, longest, p90 *int64, total int64) {
 	if n*9%10 != 0 {
 		rank++
 	}
-	p := obviouslyRounded(values[rank-1])
+	p := Rounded(values[rank-1])
 	return &a, &l, &p, total
 }
 
-// obviouslyRounded cuts a duration to seven binary digits and puts it into the
+// Rounded cuts a duration to seven binary digits and puts it into the
 // middle of what all begins with them.
-func obviouslyRounded(v int64) int64 {
+func Rounded(v int64) int64 {
 	step := int64(1)
 	for v/step >= 128 {
 		step *= 2
@@ -366,13 +380,13 @@ func employeeOf(l *call.Leg) []string {
 	return nil
 }
 
-// obviousRows counts all groups. at tells which step of time a call is in.
-func obviousRows(calls []*call.Record, by journal.By, at func(*call.Record) string, level time.Duration) []journal.Row {
+// Rows counts all groups. layout says which step of time a call is in, in a zone.
+func Rows(calls []*call.Record, by journal.By, layout string, level time.Duration, zone *time.Location) []journal.Row {
 	type key struct{ at, group string }
 	in := map[key][]*call.Record{}
 	for _, r := range calls {
 		for _, g := range obviousGroups(r, by) {
-			k := key{at(r), g}
+			k := key{r.StartedAt.Time().In(zone).Format(layout), g}
 			in[k] = append(in[k], r)
 		}
 	}
@@ -385,7 +399,7 @@ func obviousRows(calls []*call.Record, by journal.By, at func(*call.Record) stri
 		case journal.ByDepartment:
 			mine = func(l *call.Leg) bool { return l.Department != nil && *l.Department == k.group }
 		}
-		row := obviousRow(of, mine, level)
+		row := obviousRow(of, mine, level, zone)
 		row.At, row.Group = k.at, k.group
 		if row.Calls > 0 || row.Elsewhere > 0 {
 			rows = append(rows, row)
