@@ -8,7 +8,6 @@ import (
 	"maps"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
 	"calljournal/agent/api"
@@ -67,6 +66,9 @@ func (a *Agent) Status(ctx context.Context) (api.Status, error) {
 	}
 	a.retentionStatus(&st)
 	a.sweepStatus(&st)
+	for _, t := range a.media.Trouble(ctx) {
+		st.Warnings = append(st.Warnings, t)
+	}
 	a.forwardStatus(&st)
 	if n := a.access.Lost(); n > 0 {
 		st.Problems = append(st.Problems, fmt.Sprintf("access log: %d entries could not be written: see to room and permissions in %s", n, c.Agent.DataDir))
@@ -162,28 +164,7 @@ func (a *Agent) openCalls(ctx context.Context) (n []int, err error) {
 }
 
 // warnings is standing advice, from the configuration.
-func (a *Agent) warnings(c *config.Config) []string {
-	out := append([]string{}, c.Warnings...)
-	if u := unbuilt(c); len(u) > 0 {
-		out = append(out, "configured, but this version does nothing with it: "+strings.Join(u, ", "))
-	}
-	return out
-}
-
-// unbuilt names what is configured and has no effect yet.
-func unbuilt(c *config.Config) (keys []string) {
-	add := func(key string, set bool) {
-		if set {
-			keys = append(keys, key)
-		}
-	}
-	for _, p := range c.PBX {
-		add("pbx "+p.Name+" recordings_dir", p.RecordingsDir != "")
-		add("pbx "+p.Name+" voicemail_dir", p.VoicemailDir != "")
-		add("pbx "+p.Name+" fax_dir", p.FaxDir != "")
-	}
-	return keys
-}
+func (a *Agent) warnings(c *config.Config) []string { return append([]string{}, c.Warnings...) }
 
 // say tells the log at the start what an administrator must not miss.
 func (a *Agent) say(c *config.Config) {

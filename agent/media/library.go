@@ -3,8 +3,11 @@ package media
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"path"
 	"slices"
 	"sync/atomic"
@@ -124,6 +127,45 @@ func (l *Library) Look(ctx context.Context, recs []*call.Record) {
 			r.Recordings, r.Voicemail, r.Fax = all[i].recordings, all[i].voicemail, all[i].fax
 		}
 	}
+}
+
+// Trouble says which folders cannot be looked into, and why. What a folder holds
+// is then shown as not available.
+func (l *Library) Trouble(ctx context.Context) []string {
+	var found []string
+	if !l.within(ctx, func() {
+		for _, pbx := range slices.Sorted(maps.Keys(l.folders)) {
+			f := l.folders[pbx]
+			for _, d := range []struct{ key, dir string }{{"recordings_dir", f.Recordings}, {"voicemail_dir", f.Voicemail}, {"fax_dir", f.Fax}} {
+				if d.dir == "" {
+					continue
+				}
+				if err := lookInto(d.dir); err != nil {
+					found = append(found, fmt.Sprintf("pbx %s: %s cannot be read: %v", pbx, d.key, err))
+				}
+			}
+		}
+	}) {
+		return []string{"a folder of recordings, voicemail or fax does not answer: calls are shown without their files"}
+	}
+	return found
+}
+
+func lookInto(dir string) error {
+	f, err := openFolder(dir)
+	if err != nil {
+		return err
+	}
+	defer f.close()
+	d, err := f.root.Open(".")
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	if _, err = d.ReadDir(1); errors.Is(err, io.EOF) {
+		return nil
+	}
+	return err
 }
 
 // mayHave says that it is worth looking for files of a call.

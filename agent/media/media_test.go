@@ -428,6 +428,19 @@ func TestLook_NotConfigured(t *testing.T) {
 	}
 }
 
+func TestTrouble(t *testing.T) {
+	s := newSpool(t)
+	if got := s.lib.Trouble(t.Context()); len(got) != 0 {
+		t.Errorf("%q", got)
+	}
+	if err := os.Remove(s.path("fax")); err != nil {
+		t.Fatal(err)
+	}
+	if got := s.lib.Trouble(t.Context()); len(got) != 1 || !strings.Contains(got[0], "pbx main: fax_dir cannot be read") {
+		t.Errorf("%q", got)
+	}
+}
+
 // Whatever the header says, reading it ends and gives a length that can be.
 func FuzzHeaders(f *testing.F) {
 	f.Add(wav(100))

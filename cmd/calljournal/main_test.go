@@ -3,7 +3,10 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -32,6 +35,8 @@ func TestMain(m *testing.M) {
 //	expand FILE               puts environment variables into a file
 //	recording NAME FILE       writes the stream of a recording
 //	pbx NAME                  starts an Asterisk that plays a recording, at $PBX
+//	fetch TOKEN RANGE URL     asks over HTTP for a range of bytes and prints them;
+//	                          fails unless the answer is a part
 //	await N REGEXP PROGRAM ARGS...
 //	                          runs it until it exits with N and prints REGEXP
 //	send TERM|HUP             to what runs in the background
@@ -46,7 +51,7 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"exits": exits, "expand": expand, "recording": recording, "pbx": startPBX, "await": await, "remember": remember, "send": send, "damage": damage,
+			"exits": exits, "expand": expand, "recording": recording, "pbx": startPBX, "await": await, "remember": remember, "send": send, "damage": damage, "fetch": fetch,
 		},
 	})
 }
@@ -161,6 +166,25 @@ func send(ts *testscript.TestScript, _ bool, args []string) {
 	for _, c := range ts.BackgroundCmds() {
 		ts.Check(c.Process.Signal(signals[args[0]]))
 	}
+}
+
+func fetch(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) != 3 {
+		ts.Fatalf("usage: fetch TOKEN RANGE URL")
+	}
+	req, err := http.NewRequestWithContext(context.Background(), http.MethodGet, args[2], nil)
+	ts.Check(err)
+	req.Header.Set("Authorization", "Bearer "+args[0])
+	req.Header.Set("Range", "bytes="+args[1])
+	resp, err := http.DefaultClient.Do(req)
+	ts.Check(err)
+	defer resp.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
+	ts.Check(err)
+	if (resp.StatusCode == http.StatusPartialContent) == neg {
+		ts.Fatalf("%s: %s: %s", args[2], resp.Status, body)
+	}
+	fmt.Fprintf(ts.Stdout(), "%s\n", body)
 }
 
 func remember(ts *testscript.TestScript, _ bool, args []string) {
