@@ -116,7 +116,7 @@ func byCall(rows []Event) [][]Event {
 	out := slices.Collect(maps.Values(groups))
 	for _, g := range out {
 		slices.SortStableFunc(g, func(a, b Event) int {
-			return cmp.Or(cmp.Compare(a.History.Created, b.History.Created), compareIDs(string(a.Leg), string(b.Leg)))
+			return compareRows(&a, &b)
 		})
 	}
 	slices.SortFunc(out, func(a, b []Event) int {
@@ -258,7 +258,10 @@ func (t *Tracker) healClosed(group []Event, known []Closed, blind bool) {
 		c.facts[i].N = uint64(i + 1) // their own, for the reasons
 	}
 	if len(open) == 0 {
-		id := cmp.Or(group[0].Link, string(group[0].Leg))
+		id := string(group[0].Leg)
+		if group[0].Result != "" && group[0].Link != "" {
+			id = group[0].Link // that of the first channel, which may have no row of its own
+		}
 		c.id, c.rev = t.opts.PBX+":"+id, 1
 		if r, why := conclude(t.opts, c, 0); r != nil {
 			r.Rev = c.rev

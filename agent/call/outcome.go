@@ -327,7 +327,7 @@ func (s *story) status(v *view) (string, *Cause) {
 			mailbox = true
 		case e.Kind == FaxEnded || e.Kind == Executed && e.App == AppFax:
 			fax = true
-		case e.Kind == Executed && (e.App == AppSpy || e.App == AppMailbox):
+		case e.Kind == Executed && (e.App == AppSpy || e.App == AppMailbox || e.App == AppConference && s.report != nil):
 			service = true
 		case e.Kind == Executed && e.App == AppPlayback:
 			played = true

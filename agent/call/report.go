@@ -24,6 +24,7 @@ type report struct {
 	nameless map[LegID]bool // legs that a row names by their channel only
 	started  map[LegID]bool // the start is from a row
 	ended    map[LegID]bool // the end is from a row
+	waited   bool           // in a queue, and nothing says since when
 	unsure   bool           // somebody was spoken with, and nothing says since when
 	whole    bool           // nothing at all was seen
 	doubts   []string
@@ -68,7 +69,7 @@ func readReport(o Options, facts []Event, live map[LegID]bool) *report {
 	slices.SortStableFunc(p.rows, func(a, b *Event) int {
 		// Rows of one channel are written in their order, but their moments are cut
 		// to the second: what was written first stays first.
-		return cmp.Or(cmp.Compare(a.History.Created, b.History.Created), compareIDs(string(a.Leg), string(b.Leg)))
+		return compareRows(a, b)
 	})
 	for _, row := range p.rows {
 		if row.Channel != "" && p.names[row.Channel] == "" {
@@ -89,9 +90,9 @@ func readReport(o Options, facts []Event, live map[LegID]bool) *report {
 		}
 	}
 	p.ends()
-	p.facts = slices.Clone(facts)
+	p.facts = slices.DeleteFunc(slices.Clone(facts), func(e Event) bool { return e.Kind == Reported })
 	for _, e := range p.added {
-		at := slices.IndexFunc(p.facts, func(f Event) bool { return f.Kind != Reported && f.At > e.At })
+		at := slices.IndexFunc(p.facts, func(f Event) bool { return f.At > e.At })
 		if at < 0 {
 			at = len(p.facts)
 		}
@@ -167,6 +168,24 @@ func (p *report) look(e *Event) {
 	}
 }
 
+// compareRows orders rows by when they begin; who called comes before who was
+// called in the same instant, and an older id before a younger one.
+func compareRows(a, b *Event) int {
+	rank := func(e *Event) int {
+		switch {
+		case e.State == StateCalling:
+			return 0
+		case e.Originated:
+			return 1
+		}
+		return 2
+	}
+	if a.Result != "" || b.Result != "" {
+		return cmp.Or(cmp.Compare(a.History.Created, b.History.Created), compareIDs(string(a.Leg), string(b.Leg)))
+	}
+	return cmp.Or(cmp.Compare(a.History.Created, b.History.Created), rank(a)-rank(b), compareIDs(string(a.Leg), string(b.Leg)))
+}
+
 // sameRow: the same row, read a second time.
 func sameRow(a, b *Event) bool {
 	x, y := a.History, b.History
@@ -205,8 +224,14 @@ func (p *report) begin(row *Event, e Event) bool {
 // said, and what came before it.
 func (p *report) life(row *Event) {
 	h := row.History
-	p.begin(row, Event{Leg: row.Leg, Link: row.Link, Channel: row.Channel, Endpoint: row.Endpoint, Local: row.Local, Originated: row.Originated, State: row.State,
-		Number: row.Number, CallerName: row.CallerName, Dialled: row.Dialled, Context: row.Context, Account: row.Account, Peer: row.Peer,
+	by, originated := row.Peer, row.Originated
+	for _, r := range p.rows {
+		if by == "" && row.State != StateCalling && r.State == StateCalling && r.History.Vars["last_bridge_to"] == string(row.Leg) {
+			by, originated = r.Leg, false // its own row has forgotten for whom it was called
+		}
+	}
+	p.begin(row, Event{Leg: row.Leg, Link: row.Link, Channel: row.Channel, Endpoint: row.Endpoint, Local: row.Local, Originated: originated, State: row.State,
+		Number: row.Number, CallerName: row.CallerName, Dialled: row.Dialled, Context: row.Context, Account: row.Account, Peer: by,
 		Connected: row.Connected, Queue: row.Queue, At: h.Created})
 	if half := LegID(h.Vars["other_loopback_leg_uuid"]); half != "" && !p.of(half).paired {
 		p.add(row, Event{Kind: LegPaired, Leg: row.Leg, Peer: half, At: h.Created})
@@ -217,6 +242,16 @@ func (p *report) life(row *Event) {
 	}
 	if p.of(row.Leg).ended || p.legs[row.Leg] {
 		return
+	}
+	if h.Answered != 0 && p.of(row.Leg).answered == 0 {
+		p.of(row.Leg).answered = h.Answered
+		p.add(row, Event{Kind: LegAnswered, Leg: row.Leg, At: h.Answered})
+	}
+	if row.App == AppQueue && row.Data != "" && !p.of(row.Leg).queued {
+		// Since when it waited is not written, only that it did.
+		p.waited = true
+		name, _, _ := strings.Cut(row.Data, " ")
+		p.add(row, Event{Kind: Queued, Leg: row.Leg, Queue: name, At: cmp.Or(h.Answered, h.Created)})
 	}
 	if row.App != AppNone && row.App != AppPlayback {
 		p.add(row, Event{Kind: Executed, Leg: row.Leg, App: row.App, Data: row.Data, File: row.File, At: cmp.Or(h.Answered, h.Created)})
@@ -549,6 +584,9 @@ func (s *story) honest(v *view, r *Record) {
 	for _, d := range p.doubts {
 		instead(d, d)
 	}
+	if p.whole && value(r.HoldMs) == 0 {
+		r.HoldMs = nil // consultations are not written of
+	}
 	coarse := slices.ContainsFunc(p.rows, func(e *Event) bool { return e.Result != "" })
 	if coarse && p.ended[v.caller.id] {
 		switch r.Status {
@@ -576,6 +614,9 @@ func (s *story) honest(v *view, r *Record) {
 		}
 		s.because("quality", "from the PBX's own records, which tell no more than this", p.rows[0].N)
 	}
+	if p.waited || p.started[v.first.id] && r.PBXAnsweredAt != 0 {
+		r.IVRMs, r.QueueMs = nil, nil
+	}
 	if p.unsure && v.answer != 0 {
 		instead(DoubtAnswerUnknown, DoubtAnswerUnknown)
 		r.AnsweredAt, r.WaitMs, r.TotalWaitMs, r.IVRMs, r.QueueMs, r.RingMs, r.TalkMs, r.HoldMs = 0, nil, nil, nil, nil, nil, nil, nil
@@ -590,11 +631,11 @@ func (s *story) honest(v *view, r *Record) {
 	slices.Sort(r.Doubts)
 }
 
-func value(p *string) string {
-	if p == nil {
-		return ""
+func value[T any](p *T) (v T) {
+	if p != nil {
+		v = *p
 	}
-	return *p
+	return v
 }
 
 // legID finds the leg that a record's leg was made of.

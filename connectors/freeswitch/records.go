@@ -159,6 +159,13 @@ func (r *Records) fact(vars map[string]string, seen call.Moment) (call.Event, er
 	if vars["uuid"] == "" {
 		return call.Event{}, fmt.Errorf("%w: let the template write ${uuid}", connectors.ErrNoID)
 	}
+	// A template says less of how legs belong together than the channel knew.
+	if vars["last_bridge_to"] == "" && vars["bleg_uuid"] != "" {
+		vars["last_bridge_to"] = vars["bleg_uuid"]
+	}
+	if vars["direction"] == "outbound" && vars["originator"] == "" && vars["originating_leg_uuid"] == "" && vars["cc_member_session_uuid"] == "" && vars["call_uuid"] != vars["uuid"] {
+		vars["originator"] = vars["call_uuid"]
+	}
 	m := Message{}
 	set := func(header, value string) {
 		if value != "" {
@@ -208,11 +215,19 @@ func (r *Records) fact(vars map[string]string, seen call.Moment) (call.Event, er
 		e.History.Vars["other_loopback_leg_uuid"] = half
 	}
 	e.PeerChannel = vars["bridge_channel"]
+	if e.Cause != nil && e.Cause.Q850 == 0 {
+		e.Cause.Q850 = q850[e.Cause.Text]
+	}
 	if e.History.Bridged == 0 && vars["bridge_uepoch"] == "" && vars["start_uepoch"] == "" {
 		r.coarse(&e, vars)
 	}
 	return e, nil
 }
+
+// q850 are the numbers of those causes (switch_types.h) that say how a call ended
+// which nobody answered, for templates without hangup_cause_q850.
+var q850 = map[string]int{"UNALLOCATED_NUMBER": 1, "NO_ROUTE_DESTINATION": 3, "NORMAL_CLEARING": 16, "USER_BUSY": 17, "NO_USER_RESPONSE": 18, "NO_ANSWER": 19,
+	"CALL_REJECTED": 21, "DESTINATION_OUT_OF_ORDER": 27, "INVALID_NUMBER_FORMAT": 28, "NORMAL_TEMPORARY_FAILURE": 41}
 
 // coarse is for a template that does not tell when the legs were joined: then it
 // is a row about this leg and the other.
