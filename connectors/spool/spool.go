@@ -18,7 +18,7 @@ import (
 // Position is how far records were read. The zero Position is before everything.
 type Position struct {
 	// Head is the beginning of the file that was read last, by which it is known
-	// again; empty if it was empty.
+	// again; empty if there was nothing in any yet.
 	Head []byte `json:"head,omitempty"`
 	// Offset is how many bytes of that file were read.
 	Offset int64 `json:"offset,omitempty"`
@@ -251,8 +251,8 @@ func (s *Source) readFiles(from Position) (Records, error) {
 	for i := first; i < len(all); i++ {
 		g := all[i]
 		if i > first {
-			if !g.current && g.written.Before(all[first].written) {
-				continue
+			if len(g.head) == 0 {
+				continue // by an empty one nothing is known again: the one before still is
 			}
 			r.Next.Offset = 0
 		}
