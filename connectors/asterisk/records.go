@@ -242,6 +242,9 @@ func (r *Records) times(f row, born call.Moment) (*call.LegHistory, string, erro
 	if err != nil {
 		return nil, "", err
 	}
+	if age := start.Sub(born); age < -26*time.Hour || age > 400*24*time.Hour {
+		return nil, "", fmt.Errorf("its start %.30q is not that of a channel with its unique id", f["start"])
+	}
 	length, exact, ok := seconds(f["duration"])
 	local, endOK := difference(f["start"], f["end"])
 	switch {
@@ -299,8 +302,11 @@ func (r *Records) start(stamp string, born call.Moment) (start call.Moment, doub
 		return 0, "", fmt.Errorf("its start %.30q is no time", stamp)
 	}
 	at := call.MomentOf(there)
-	if r.known && at < born { // the hour that a clock goes through twice
-		at = call.MomentOf(local.Add(-r.offset))
+	if r.known { // of an hour that the clock goes through twice, the one in which it still was
+		same := local.Add(-r.offset)
+		if _, here := same.In(r.zone).Zone(); time.Duration(here)*time.Second == r.offset {
+			at = call.MomentOf(same)
+		}
 	}
 	if !r.known {
 		doubt = call.DoubtZoneAssumed
