@@ -237,7 +237,7 @@ func (a *ami) play(t *playing, m Message) {
 	raw := t.rewrite.AMI(m.Raw)
 	h := parseAMI(raw)
 	a.remember(h, a.server.position)
-	if e := h["Event"]; (e == "Cdr" || e == "CEL") && !a.server.options.WithCDR {
+	if e := h["Event"]; (e == "Cdr" || e == "CEL") && !a.server.options.WithCDR || a.server.mute(m) {
 		return
 	}
 	for c := range a.server.conns {

@@ -24,6 +24,7 @@ type conn struct {
 	out     chan []byte
 	gone    chan struct{} // nothing more will be written
 	ended   chan struct{} // nothing more will be sent
+	left    chan struct{} // nothing more will be read
 	endOnce sync.Once
 
 	// What the protocol knows of the client; the Server's lock guards it.
@@ -34,7 +35,7 @@ type conn struct {
 
 func newConn(nc net.Conn, chop int, seed uint64) *conn {
 	return &conn{net: nc, chop: chop, rand: rand.New(rand.NewPCG(seed, 0)), out: make(chan []byte, outQueue),
-		gone: make(chan struct{}), ended: make(chan struct{})}
+		gone: make(chan struct{}), ended: make(chan struct{}), left: make(chan struct{})}
 }
 
 // send queues data; a client that is gone loses it.
@@ -61,6 +62,19 @@ func (c *conn) release() {
 // finish lets everything that is queued go out, then closes.
 func (c *conn) finish() { c.endOnce.Do(func() { close(c.ended) }) }
 
+// closeWhole ends the sending side, and waits for the client to take all that was
+// sent and close: what it has not read is lost to it when we close on a question
+// of its own that we have not read.
+func (c *conn) closeWhole() {
+	c.finish()
+	patience := time.NewTimer(writeTimeout)
+	defer patience.Stop()
+	select {
+	case <-c.left:
+	case <-patience.C:
+	}
+}
+
 // drop breaks the connection off.
 func (c *conn) drop() {
 	if t, ok := c.net.(*net.TCPConn); ok {
@@ -72,7 +86,7 @@ func (c *conn) drop() {
 // writeAll writes until finish or until the client is gone.
 func (c *conn) writeAll() {
 	defer close(c.gone)
-	defer c.net.Close()
+	defer c.endSending()
 	for {
 		select {
 		case data := <-c.out:
@@ -93,6 +107,14 @@ func (c *conn) writeAll() {
 			}
 		}
 	}
+}
+
+// endSending closes the one direction; serve closes the other.
+func (c *conn) endSending() {
+	if t, ok := c.net.(*net.TCPConn); ok && t.CloseWrite() == nil {
+		return
+	}
+	_ = c.net.Close()
 }
 
 func (c *conn) write(data []byte) error {

@@ -258,6 +258,9 @@ func (f *esl) play(t *playing, m Message) {
 		}
 	}
 	f.remember(e)
+	if f.server.mute(m) {
+		return
+	}
 	var plain, asJSON []byte
 	for c := range f.server.conns {
 		s, ok := c.session.(*eslSession)

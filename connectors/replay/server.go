@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"net"
 	"slices"
@@ -41,6 +42,9 @@ type Options struct {
 	// CoalesceLogin sends the first login's response and the first event in one
 	// piece.
 	CoalesceLogin bool
+	// Mute, if not nil, says of which messages nobody hears although they are
+	// true: of a PBX that loses events.
+	Mute func(Message) bool
 	// Cuts are breaks besides the recorded ones.
 	Cuts []Cut
 }
@@ -196,7 +200,10 @@ func (s *Server) accept(l net.Listener) {
 		s.wg.Go(c.writeAll)
 		s.wg.Go(func() {
 			_ = s.pbx.serve(c) // a client that breaks off is no fault of ours
+			close(c.left)
 			c.finish()
+			<-c.gone
+			_ = c.net.Close()
 			s.mu.Lock()
 			delete(s.conns, c)
 			s.mu.Unlock()
@@ -230,6 +237,8 @@ func (s *Server) ready() {
 		}
 	}
 }
+
+func (s *Server) mute(m Message) bool { return s.options.Mute != nil && s.options.Mute(m) }
 
 // now is where the programme is.
 func (s *Server) now() time.Duration {
@@ -427,10 +436,13 @@ func (s *Server) cut(ctx context.Context, c Cut) error {
 	defer s.mu.Unlock()
 	if s.options.Unpaced {
 		// What was said before the break has arrived, however long it took.
-		for c := range s.conns {
-			c.finish()
-			<-c.gone
+		_ = s.listener.Close()
+		there := slices.Collect(maps.Keys(s.conns))
+		s.mu.Unlock()
+		for _, c := range there {
+			c.closeWhole()
 		}
+		s.mu.Lock()
 	}
 	s.disconnect()
 	return nil
