@@ -25,14 +25,11 @@ type Roll struct {
 // rollMost bounds the memory of a Roll: a PBX has a few thousand channels.
 const rollMost = 100_000
 
-// How often a link is audited, and how long a difference must last.
+// How often a link is audited, and how long a difference must last to count.
 const (
 	AuditEvery   = 3 * time.Minute
-	auditConfirm = 5 * time.Second
+	AuditConfirm = 5 * time.Second
 )
-
-// Confirm is how long to wait before a difference is looked at again.
-func Confirm(every time.Duration) time.Duration { return min(every, auditConfirm) }
 
 // Take takes in one fact, in its order.
 func (r *Roll) Take(e *call.Event) {

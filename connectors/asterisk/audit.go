@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"calljournal/agent/call"
-	"calljournal/connectors"
 	"calljournal/connectors/wire"
 )
 
@@ -83,7 +82,7 @@ func (s *session) compare() {
 		return
 	}
 	if len(s.roll.Suspects()) > 0 {
-		s.auditDue = s.now().Add(connectors.Confirm(s.c.cfg.AuditEvery))
+		s.auditDue = s.now().Add(s.c.cfg.AuditConfirm)
 		return
 	}
 	s.auditLater(s.c.cfg.AuditEvery)

@@ -64,7 +64,7 @@ func (s *session) run(p *parser) error {
 		pump.Wait()
 	}()
 	s.ask()
-	patience := time.NewTicker(s.c.cfg.AnswerWithin / 4)
+	patience := time.NewTicker(max(time.Millisecond, min(s.c.cfg.AnswerWithin, s.c.cfg.AuditEvery, s.c.cfg.AuditConfirm)/4))
 	defer patience.Stop()
 	for {
 		select {

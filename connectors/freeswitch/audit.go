@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"calljournal/agent/call"
-	"calljournal/connectors"
 )
 
 // audit is the list of the channels that are up, asked for in the middle of a
@@ -57,9 +56,10 @@ func (s *session) auditLater(d time.Duration) {
 	s.auditDue, s.doubtAt = s.now().Add(d-d/6+rand.N(d/3+1)), time.Time{}
 }
 
-// auditPatience is how long a doubt waits for an event that shows that we have heard
-// all there was: a FreeSWITCH that says nothing for so long has nothing to say.
-const auditPatience = time.Minute
+// auditPatience times AuditConfirm is how long a doubt waits for an event that
+// shows that we have heard all there was: a FreeSWITCH that says nothing for so
+// long has nothing to say.
+const auditPatience = 12
 
 func (s *session) auditIsDue(now time.Time) bool {
 	if s.asking || s.auditing || s.auditDue.IsZero() || now.Before(s.auditDue) {
@@ -67,11 +67,9 @@ func (s *session) auditIsDue(now time.Time) bool {
 	}
 	// Events come by another connection than the list, through a queue each: what
 	// the list was ahead of must be here before a doubt is put to the test.
-	behind := s.seen.Time().Before(s.doubtAt.Add(s.c.confirm())) || s.c.count.QueueBytes.Load() > 0
-	return s.doubtAt.IsZero() || !behind || now.Sub(s.doubtAt) >= auditPatience
+	behind := s.seen.Time().Before(s.doubtAt.Add(s.c.cfg.AuditConfirm)) || s.c.count.QueueBytes.Load() > 0
+	return s.doubtAt.IsZero() || !behind || now.Sub(s.doubtAt) >= auditPatience*s.c.cfg.AuditConfirm
 }
-
-func (c *Connector) confirm() time.Duration { return connectors.Confirm(c.cfg.AuditEvery) }
 
 // compare concludes an audit.
 func (s *session) compare(a *audit) {
@@ -87,7 +85,7 @@ func (s *session) compare(a *audit) {
 	}
 	if len(s.legs.Suspects()) > 0 {
 		s.doubtAt = s.now()
-		s.auditDue = s.doubtAt.Add(s.c.confirm())
+		s.auditDue = s.doubtAt.Add(s.c.cfg.AuditConfirm)
 		return
 	}
 	s.auditLater(s.c.cfg.AuditEvery)

@@ -35,6 +35,7 @@ type Config struct {
 	DeadAfter    time.Duration
 	AnswerWithin time.Duration // 10 s: to the questions asked at a connect
 	AuditEvery   time.Duration // connectors.AuditEvery, give or take a sixth
+	AuditConfirm time.Duration // connectors.AuditConfirm
 }
 
 // Connector is one FreeSWITCH. Its Run may be called again and again, never
@@ -66,6 +67,9 @@ func New(c Config) *Connector {
 	}
 	if c.AuditEvery == 0 {
 		c.AuditEvery = connectors.AuditEvery
+	}
+	if c.AuditConfirm == 0 {
+		c.AuditConfirm = connectors.AuditConfirm
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)

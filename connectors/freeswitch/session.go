@@ -69,7 +69,7 @@ func (s *session) run(ctx context.Context, p *parser) error {
 		helpers.Go(func() { s.results <- s.c.survey(ctx) })
 	}
 	ask()
-	tick := time.NewTicker(min(s.c.cfg.AuditEvery/4, time.Second))
+	tick := time.NewTicker(max(time.Millisecond, min(s.c.cfg.AuditEvery, s.c.cfg.AuditConfirm)/4))
 	defer tick.Stop()
 	for {
 		select {
