@@ -68,6 +68,7 @@ type codec struct {
 	dec            cbor.DecMode
 	records, facts *s2.Dict
 	buffers        sync.Pool
+	shapes         shapes
 }
 
 func newCodec() (*codec, error) {
@@ -94,6 +95,9 @@ func newCodec() (*codec, error) {
 		records: s2.MakeDict(recordDictionary1, nil),
 		facts:   s2.MakeDict(factsDictionary1, nil),
 		buffers: sync.Pool{New: func() any { return new(bytes.Buffer) }},
+	}
+	if c.shapes, err = newShapes(); err != nil {
+		return nil, fmt.Errorf("set up the writer of JSON: %w", err)
 	}
 	if c.records == nil || c.facts == nil {
 		return nil, errors.New("set up the record encoder: a dictionary is too short")
@@ -153,32 +157,39 @@ func checkSum(key, value []byte) error {
 // unseal gives the payload of a value. It may share memory with value, which is
 // valid only as long as the transaction.
 func (c *codec) unseal(kind byte, key, value []byte) ([]byte, error) {
+	payload, _, err := c.unsealInto(nil, kind, key, value)
+	return payload, err
+}
+
+// unsealInto is unseal with memory for what must be unpacked; it is given back,
+// perhaps larger.
+func (c *codec) unsealInto(scratch []byte, kind byte, key, value []byte) (payload, used []byte, err error) {
 	if err := checkSum(key, value); err != nil {
-		return nil, err
+		return nil, scratch, err
 	}
 	body := value[:len(value)-4]
 	if body[1] != kind {
-		return nil, fmt.Errorf("%w: kind %q where %q belongs", ErrDamaged, body[1], kind)
+		return nil, scratch, fmt.Errorf("%w: kind %q where %q belongs", ErrDamaged, body[1], kind)
 	}
 	switch body[0] {
 	case formatPlain:
-		return body[2:], nil
+		return body[2:], scratch, nil
 	case formatDict1:
 		dict := c.records
 		if kind == kindWhy {
 			dict = c.facts
 		}
 		if n, err := s2.DecodedLen(body[2:]); err != nil || n > maxValue {
-			return nil, fmt.Errorf("%w: packed value of unknown or absurd length", ErrDamaged)
+			return nil, scratch, fmt.Errorf("%w: packed value of unknown or absurd length", ErrDamaged)
 		}
-		b, err := dict.Decode(nil, body[2:])
+		b, err := dict.Decode(scratch[:cap(scratch)], body[2:])
 		if err != nil {
-			return nil, fmt.Errorf("%w: %w", ErrDamaged, err)
+			return nil, scratch, fmt.Errorf("%w: %w", ErrDamaged, err)
 		}
-		return b, nil
+		return b, b, nil
 	}
 	// The sum is right, so these bytes were written so: by a later version.
-	return nil, fmt.Errorf("format %d: %w", body[0], ErrVersion)
+	return nil, scratch, fmt.Errorf("format %d: %w", body[0], ErrVersion)
 }
 
 // borrow gives an empty buffer, to be given back.

@@ -66,12 +66,13 @@ var (
 // DB is an open journal. All methods but Commit may be called from any
 // goroutine.
 type DB struct {
-	path    string
-	opts    Options
-	codec   *codec
-	bolt    *bolt.DB
-	file    *os.File // bbolt's own
-	reserve *reserve
+	path     string
+	opts     Options
+	codec    *codec
+	unpacked sync.Pool // *[]byte, for FeedJSON
+	bolt     *bolt.DB
+	file     *os.File // bbolt's own
+	reserve  *reserve
 
 	// writing is held over every change of the file and of what is below it.
 	writing   sync.Mutex

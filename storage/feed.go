@@ -28,7 +28,46 @@ func (d *DB) Feed(after uint64, limit int) (Page, error) {
 	if limit <= 0 {
 		limit = defaultFeedLimit
 	}
-	limit = min(limit, maxFeedLimit)
+	var entries []Entry
+	p, err := d.walkFeed(after, min(limit, maxFeedLimit), maxFeedBytes, func(k, v []byte) (int, error) {
+		e, _, err := d.codec.decodeEntry(k, v)
+		if err == nil {
+			entries = append(entries, e)
+		}
+		return len(v), err
+	})
+	p.Entries = entries
+	return p, err
+}
+
+// FeedJSON is Feed for whoever passes the entries on: it appends them to b as GET
+// /v1/sync shows them, with commas between, until there are limit of them or they
+// have size bytes, whichever comes first. The Page has no Entries.
+func (d *DB) FeedJSON(b []byte, after uint64, limit, size int) ([]byte, Page, error) {
+	scratch, _ := d.unpacked.Get().(*[]byte)
+	if scratch == nil {
+		scratch = new([]byte)
+	}
+	begin := len(b)
+	p, err := d.walkFeed(after, limit, size, func(k, v []byte) (n int, err error) {
+		before := len(b)
+		if before > begin {
+			b = append(b, ',')
+		}
+		if b, *scratch, err = d.codec.appendEntry(b, *scratch, k, v); err != nil {
+			b = b[:before]
+		}
+		return len(b) - before, err
+	})
+	if cap(*scratch) <= 1<<20 { // one giant must not stay for ever
+		d.unpacked.Put(scratch)
+	}
+	return b, p, err
+}
+
+// walkFeed gives entries after a number, as they lie in the file, until there are
+// limit of them or those given have size bytes, as give counts them.
+func (d *DB) walkFeed(after uint64, limit, size int, give func(k, v []byte) (int, error)) (Page, error) {
 	d.mu.RLock()
 	t := d.tail
 	d.mu.RUnlock()
@@ -44,10 +83,10 @@ func (d *DB) Feed(after uint64, limit int) (Page, error) {
 	if p.Next == t.Head {
 		return p, nil
 	}
+	given := 0
 	err := d.view(func(tx *bolt.Tx) error {
-		size := 0
 		c := inFeed.of(tx).Cursor()
-		for k, v := c.Seek(numberKey(p.Next + 1)); k != nil && len(p.Entries) < limit && size < maxFeedBytes; k, v = c.Next() {
+		for k, v := c.Seek(numberKey(p.Next + 1)); k != nil && given < limit && size > 0; k, v = c.Next() {
 			if len(k) != 8 {
 				return damagedAt(inFeed, k, fmt.Errorf("%w: no number", ErrDamaged))
 			}
@@ -58,23 +97,23 @@ func (d *DB) Feed(after uint64, limit int) (Page, error) {
 			if seq != p.Next+1 {
 				break // dropped meanwhile, or a hole
 			}
-			e, _, err := d.codec.decodeEntry(k, v)
+			n, err := give(k, v)
 			if err != nil {
 				return damagedAt(inFeed, k, err)
 			}
-			p.Entries = append(p.Entries, e)
 			p.Next = seq
-			size += len(v)
+			given++
+			size -= n
 		}
 		return nil
 	})
-	if err != nil && len(p.Entries) > 0 && errors.Is(err, ErrDamaged) {
+	if err != nil && given > 0 && errors.Is(err, ErrDamaged) {
 		return p, nil // what comes before the damage is good; the next page reports it
 	}
 	if err != nil {
 		return p, &Error{Op: "read the feed of", Path: d.path, Err: err}
 	}
-	if len(p.Entries) == 0 {
+	if given == 0 {
 		if p.Next+1 < d.Oldest() {
 			return p, fmt.Errorf("entries after %d: %w", after, ErrExpired)
 		}

@@ -75,25 +75,21 @@ func fill(t *rapid.T, v reflect.Value, depth int) {
 	}
 }
 
-func TestPage_SameAsEncodingJSON(t *testing.T) {
+func TestAppendEntry_SameAsEncodingJSON(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		var p storage.Page
-		fill(t, reflect.ValueOf(&p).Elem(), 6)
-		want := feedPage{Journal: "j<k>", Agent: "бюро", Entries: []feedEntry{}, Next: p.Next, Head: p.Head, Oldest: p.Oldest}
-		for _, e := range p.Entries {
-			want.Entries = append(want.Entries, feedEntry(e))
-		}
-		text, err := json.Marshal(want)
+		var e storage.Entry
+		fill(t, reflect.ValueOf(&e).Elem(), 6)
+		want, err := json.Marshal(feedEntry(e))
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := appendPage(nil, "j<k>", "бюро", &p); string(got) != string(text)+"\n" {
-			t.Fatalf("got\n%s\nwant\n%s", got, text)
+		if got := AppendEntry(nil, &e); string(got) != string(want) {
+			t.Fatalf("got\n%s\nwant\n%s", got, want)
 		}
 	})
 }
 
-func TestPage_Usual(t *testing.T) {
+func TestAppendEntry_Usual(t *testing.T) {
 	want, err := json.Marshal(usual())
 	if err != nil {
 		t.Fatal(err)
@@ -103,18 +99,14 @@ func TestPage_Usual(t *testing.T) {
 	}
 }
 
-func BenchmarkPage(b *testing.B) {
-	p := storage.Page{}
-	for i := range 500 {
-		p.Entries = append(p.Entries, storage.Entry{Seq: uint64(i + 1), At: 1_780_000_000_000_000, Op: storage.OpCall, Call: usual()})
-	}
+func BenchmarkAppendEntry(b *testing.B) {
+	e := storage.Entry{Seq: 1, At: 1_780_000_000_000_000, Op: storage.OpCall, Call: usual()}
 	var buf []byte
 	b.ReportAllocs()
 	for b.Loop() {
-		buf = appendPage(buf[:0], "j", "a", &p)
+		buf = AppendEntry(buf[:0], &e)
 	}
 	b.SetBytes(int64(len(buf)))
-	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/500, "ns/entry")
 }
 
 // BenchmarkSync is what a central server waits for after a long absence: the

@@ -32,7 +32,7 @@ import (
 // Store is the journal as it is read from here; *storage.DB is one.
 type Store interface {
 	Journal() string
-	Feed(after uint64, limit int) (storage.Page, error)
+	FeedJSON(b []byte, after uint64, limit, size int) ([]byte, storage.Page, error)
 	Head() uint64
 	Oldest() uint64
 	Changed() <-chan struct{}

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
+	"strconv"
 	"time"
 
 	"calljournal/agent/call"
@@ -27,7 +29,7 @@ type feedInput struct {
 }
 
 // feedPage is what feedInput is answered with, for the description only: the
-// body is written by appendPage.
+// body is written by writePage.
 type feedPage struct {
 	Journal string      `json:"journal"`
 	Agent   string      `json:"agent"`
@@ -45,12 +47,6 @@ type feedEntry struct {
 	Gap  *call.Gap    `json:"gap,omitempty"`
 	ID   string       `json:"id,omitempty"`
 	Into string       `json:"into,omitempty"`
-}
-
-// body is an answer that is JSON already.
-type body struct {
-	ContentType string `header:"Content-Type"`
-	Body        []byte
 }
 
 // goneError tells a reader of the feed that it must start anew, and where.
@@ -97,62 +93,116 @@ func (s *Server) feedRoutes(api huma.API) {
 	}, s.forgetConsumer)
 }
 
-func (s *Server) sync(ctx context.Context, in *feedInput) (*body, error) {
+func (s *Server) sync(ctx context.Context, in *feedInput) (*huma.StreamResponse, error) {
 	if in.Journal != "" && in.Journal != s.o.Store.Journal() {
 		return nil, s.gone("this is another journal now: begin at after=0")
 	}
+	after := in.After
+	if after == 0 {
+		after = s.o.Store.Oldest() - 1
+	}
 	limit := min(in.Limit, maxPage)
-	page, err := s.page(in.After, limit)
-	if err == nil && len(page.Entries) == 0 && in.Wait > 0 {
-		page, err = s.waitForPage(ctx, in.After, limit, time.Duration(min(in.Wait, maxWait))*time.Second)
+	first, err := s.stretch(stretchBuffer(), after, limit)
+	if err == nil && first.empty() && in.Wait > 0 {
+		first, err = s.waitForStretch(ctx, first.text, after, limit, time.Duration(min(in.Wait, maxWait))*time.Second)
 	}
 	if err != nil {
 		return nil, err
 	}
-	// A record is about 3 KB: a page that has to grow is copied each time.
-	b := make([]byte, 0, 256+len(page.Entries)*3072)
-	return &body{"application/json", appendPage(b, s.o.Store.Journal(), s.o.Agent, &page)}, nil
+	return &huma.StreamResponse{Body: func(ctx huma.Context) {
+		ctx.SetHeader("Content-Type", "application/json")
+		s.writePage(ctx.BodyWriter(), first, limit)
+	}}, nil
 }
 
-func (s *Server) page(after uint64, limit int) (storage.Page, error) {
-	if after == 0 {
-		after = s.o.Store.Oldest() - 1
-	}
-	page, err := s.o.Store.Feed(after, limit)
+// stretch is a part of a page, as JSON: what is in memory of it at a time.
+type stretch struct {
+	text []byte
+	from uint64 // the number before its first entry
+	page storage.Page
+}
+
+func (t *stretch) empty() bool  { return t.page.Next == t.from }
+func (t *stretch) entries() int { return int(t.page.Next - t.from) }
+
+const (
+	stretchBytes = 64 << 10
+	maxPageBytes = 64 << 20 // an entry may be as large
+)
+
+// stretchBuffer has room for an entry beyond stretchBytes: the last one that
+// still begins within it.
+func stretchBuffer() []byte { return make([]byte, 0, stretchBytes+stretchBytes/4) }
+
+func (s *Server) stretch(b []byte, after uint64, limit int) (stretch, error) {
+	text, page, err := s.o.Store.FeedJSON(b[:0], after, limit, stretchBytes)
 	switch {
 	case errors.Is(err, storage.ErrExpired):
-		return page, s.gone(fmt.Sprintf("entries after %d are no longer kept: begin at after=0", after))
+		err = s.gone(fmt.Sprintf("entries after %d are no longer kept: begin at after=0", after))
 	case errors.Is(err, storage.ErrAhead):
-		return page, s.gone(fmt.Sprintf("this journal never had an entry %d: begin at after=0", after))
+		err = s.gone(fmt.Sprintf("this journal never had an entry %d: begin at after=0", after))
 	case err != nil:
-		return page, s.fault("read the feed", err)
+		err = s.fault("read the feed", err)
 	}
-	return page, nil
+	return stretch{text, after, page}, err
 }
 
-// waitForPage holds the request until there is something new. The channel is
+// writePage writes a feedPage, one stretch after the other, so that a page takes
+// no more memory than a stretch, however slowly it is read. What comes later can
+// only make it shorter: next says where to go on, and the next request says why.
+func (s *Server) writePage(w io.Writer, t stretch, limit int) {
+	head := call.AppendText([]byte(`{"journal":`), s.o.Store.Journal())
+	head = call.AppendText(append(head, `,"agent":`...), s.o.Agent)
+	if _, err := w.Write(append(head, `,"entries":[`...)); err != nil {
+		return
+	}
+	for size := 0; ; {
+		if _, err := w.Write(t.text); err != nil {
+			return
+		}
+		size += len(t.text)
+		limit -= t.entries()
+		if limit <= 0 || size > maxPageBytes || t.page.Next == t.page.Head {
+			break
+		}
+		next, err := s.stretch(t.text, t.page.Next, limit)
+		if err != nil || next.empty() {
+			break
+		}
+		if _, err := w.Write([]byte{','}); err != nil {
+			return
+		}
+		t = next
+	}
+	tail := strconv.AppendUint([]byte(`],"next":`), t.page.Next, 10)
+	tail = strconv.AppendUint(append(tail, `,"head":`...), t.page.Head, 10)
+	tail = strconv.AppendUint(append(tail, `,"oldest":`...), t.page.Oldest, 10)
+	_, _ = w.Write(append(tail, "}\n"...))
+}
+
+// waitForStretch holds the request until there is something new. The channel is
 // taken before the feed is read, so that no commit falls between the two.
-func (s *Server) waitForPage(ctx context.Context, after uint64, limit int, wait time.Duration) (storage.Page, error) {
+func (s *Server) waitForStretch(ctx context.Context, b []byte, after uint64, limit int, wait time.Duration) (stretch, error) {
 	if !s.takePoll() {
-		return storage.Page{}, huma.ErrorWithHeaders(huma.Error503ServiceUnavailable("too many requests wait already"), http.Header{"Retry-After": {"5"}})
+		return stretch{}, huma.ErrorWithHeaders(huma.Error503ServiceUnavailable("too many requests wait already"), http.Header{"Retry-After": {"5"}})
 	}
 	defer s.givePoll()
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	for {
 		changed := s.o.Store.Changed()
-		page, err := s.page(after, limit)
-		if err != nil || len(page.Entries) > 0 {
-			return page, err
+		t, err := s.stretch(b, after, limit)
+		if err != nil || !t.empty() {
+			return t, err
 		}
 		select {
 		case <-changed:
 		case <-timer.C:
-			return page, nil
+			return t, nil
 		case <-ctx.Done():
-			return page, ctx.Err()
+			return t, ctx.Err()
 		case <-s.ending.Done():
-			return page, nil
+			return t, nil
 		}
 	}
 }
