@@ -23,6 +23,18 @@
 // every change of a record moves them along, Check compares them, and salvage and
 // Recount make them anew.
 //
+// Calls answers from columns in memory, which are made of the summaries a block of
+// some hundred calls at a time as they are asked for, and thrown away as commits
+// change them (columns.go). A block says of itself which values, words and parts of
+// numbers it has, so that most are passed over: a sort by talk over a year looks
+// into the few blocks with the longest talks. The pages of one query show the
+// journal as it was at the first of them (query.go).
+//
+//	Query ──▶ filter ──▶ blocks ──▶ the best of each ──▶ records of the page
+//	                       │ perhaps?      ▲
+//	                       └──▶ summary ───┘   calls that changed since the first
+//	                              or record ◀─ page, as they were: from the feed
+//
 // Every value carries a checksum over itself and its key, and every commit says
 // how many values there are and what their checksums add up to, so that a value
 // that is gone is noticed like one that is wrong. bbolt trusts the pages that it

@@ -115,7 +115,7 @@ func wanted(c asJSON, q url.Values) bool {
 // names and numbers among it, in the order that was asked for.
 func TestCalls_FiltersAndSorts(t *testing.T) {
 	r := newRig(t)
-	calls := outside(t, company(t, r, 3000))
+	calls := outside(t, company(t, r, 1500))
 	rapid.Check(t, func(t *rapid.T) {
 		pick := func() asJSON { return calls[rapid.IntRange(0, len(calls)-1).Draw(t, "call")] }
 		q := url.Values{}
