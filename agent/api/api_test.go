@@ -47,6 +47,7 @@ func record(n int) *call.Record {
 
 // rig is a server over a real journal.
 type rig struct {
+	dead   deadLetters
 	db     *storage.DB
 	server *api.Server
 	h      http.Handler
@@ -82,6 +83,7 @@ func newRig(t testing.TB) *rig {
 		Access: r.access, Users: r.users,
 		Media: media.New(media.Options{Folders: []media.Folders{{PBX: "main", Recordings: r.spool, Voicemail: r.spool, Fax: r.spool}}, Logger: log, Now: time.Now}),
 		Agent: "office", Version: "test", Store: db,
+		DeadLetters: &r.dead,
 		Status: func(context.Context) (api.Status, error) {
 			return api.Status{Agent: "office", State: api.StateWell}, nil
 		},
