@@ -10,7 +10,9 @@
 //	connector ─┼──▶ events (bounded) ──▶ Tracker per PBX ──▶ group ──▶ (one) ──▶ storage.DB
 //	connector ─┘    session numbers                          of changes   books     │ wakes
 //	                                        ▲                                       ▼
-//	                          Ticked, Live ─┘                     api.Server: feed, calls, status
+//	                    Ticked, Live, glance ─┘                   api.Server: feed, calls, status
+//	                              │                               forward: each far side at its pace
+//	                              └──▶ live events ──────────────────▲
 //
 // While a commit runs, changes gather in the next group: a burst of hang-ups
 // costs one fsync, a lone one is on disk at once. When the disk is full the group
@@ -21,5 +23,5 @@
 // type, who was called back, what it cost, is added by the books in the commit
 // goroutine, so that the trackers never wait for a reading of the journal.
 //
-// The end, in order: links, events, the last group, servers, store.
+// The end, in order: links and forwarders, events, the last group, servers, store.
 package agent

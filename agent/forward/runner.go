@@ -486,7 +486,9 @@ func (r *runner) advance(pending []Entry) {
 	}
 }
 
-// resend sends the dead letters that somebody asked for, each once.
+// resend sends the dead letters that somebody asked for. One that fails for other
+// reasons than before is tried so often, too, and then stays where it was: what is
+// new must not wait for it.
 func (r *runner) resend(stop, abort context.Context) bool {
 	for {
 		r.mu.Lock()
@@ -508,11 +510,14 @@ func (r *runner) resend(stop, abort context.Context) bool {
 		}
 		var refused *Refused
 		if err != nil && !errors.As(err, &refused) {
-			if !r.fail(stop, err, 0) {
-				return false
+			if r.tries[seq]++; r.tries[seq] < r.s.Tries {
+				if !r.fail(stop, err, 0) {
+					return false
+				}
+				continue
 			}
-			continue
 		}
+		delete(r.tries, seq)
 		r.resent(seq, err)
 		if !r.save(stop) {
 			return false

@@ -191,6 +191,35 @@ func TestRunner_SetsPoisonAside(t *testing.T) {
 	})
 }
 
+// A dead letter that makes the far side fail does not keep what is new waiting.
+func TestRunner_ResendFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, 3)
+		r.sink.set(refuse(2))
+		r.start(nil, settings())
+		pass(time.Minute)
+		r.sink.set(func(_ context.Context, _ int, batch []Entry) error {
+			if batch[0].Seq == 2 {
+				return errDown
+			}
+			return nil
+		})
+		if _, err := r.f.Resend("crm", nil); err != nil {
+			t.Fatal(err)
+		}
+		r.add(1)
+		pass(10 * time.Minute)
+		want(t, r.sink.taken(), []uint64{1, 3, 4})
+		if dead, _ := r.f.Dead("crm"); len(dead) != 1 || dead[0].Again || dead[0].Error != errDown.Error() {
+			t.Errorf("%+v", dead)
+		}
+		if s := r.status(); s.State != StateWell {
+			t.Errorf("%+v", s)
+		}
+		r.end()
+	})
+}
+
 // A far side that refuses everything is wrong itself: after some it is waited for.
 func TestRunner_RefusedAltogether(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -2,7 +2,6 @@ package forward
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -65,7 +64,7 @@ func (p Partial) Error() string {
 			bad++
 		}
 	}
-	return fmt.Sprintf("%d of %d entries not taken: %v", bad, len(p), errors.Join(p.first()))
+	return fmt.Sprintf("%d of %d entries not taken: %v", bad, len(p), p.first())
 }
 
 func (p Partial) first() error {
