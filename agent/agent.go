@@ -124,7 +124,7 @@ func New(o Options) (_ *Agent, err error) {
 		o.Now = time.Now
 	}
 	if o.Connect == nil {
-		o.Connect = connect
+		o.Connect = Connect
 	}
 	if o.Store == nil {
 		o.Store = openStore

@@ -30,6 +30,7 @@ var mayImport = map[string][]string{
 	"agent/access":          {"agent/call"},
 	"agent/media":           {"agent/call"},
 	"agent/api":             {"agent/access", "agent/call", "agent/journal", "agent/media", "agent/sheet", "agent/transport", "storage"},
+	"agent/doctor":          {"agent/api", "agent/call", "agent/config", "connectors", "packaging", "storage"},
 	"agent/forward":         {"agent/call", "storage"},
 	"agent/collect":         {"agent/config", "agent/transport", "agent/uplink"},
 	"agent/report":          {"agent/call", "agent/journal", "agent/sheet"},

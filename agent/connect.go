@@ -14,8 +14,8 @@ import (
 	"calljournal/connectors/wire"
 )
 
-// connect is the one place that knows which kinds of PBX are built in.
-func connect(p config.PBX, log *slog.Logger) (connectors.Connector, error) {
+// Connect makes the connector of a [[pbx]].
+func Connect(p config.PBX, log *slog.Logger) (connectors.Connector, error) {
 	return connectRecorded(p, log, nil)
 }
 
@@ -25,7 +25,8 @@ type recorded interface {
 	Reread(c wire.Chunk, emit func(call.Event))
 }
 
-// connectRecorded has what the link hears recorded, if there is a recorder.
+// connectRecorded is the one place that knows which kinds of PBX are built in. It
+// has what the link hears recorded, if there is a recorder.
 func connectRecorded(p config.PBX, log *slog.Logger, r wire.Recorder) (recorded, error) {
 	switch p.Kind {
 	case config.KindAsterisk:

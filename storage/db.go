@@ -584,7 +584,7 @@ func (d *DB) Stats() Stats {
 	d.mu.RUnlock()
 	s.Commits = d.commits.Load()
 	s.Reserve = d.reserve.size()
-	s.DiskFree = diskFree(filepath.Dir(d.path))
+	s.DiskFree = DiskFree(filepath.Dir(d.path))
 	if i, err := os.Stat(d.path); err == nil {
 		s.FileBytes = i.Size()
 	}

@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// diskFree is the space that is left to us on the disk of dir, -1 if unknown.
-func diskFree(dir string) int64 {
+// DiskFree is the space that is left to us on the disk of dir, -1 if unknown.
+func DiskFree(dir string) int64 {
 	var s unix.Statfs_t
 	if err := unix.Statfs(dir, &s); err != nil {
 		return -1

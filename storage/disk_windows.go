@@ -7,8 +7,8 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// diskFree is the space that is left to us on the disk of dir, -1 if unknown.
-func diskFree(dir string) int64 {
+// DiskFree is the space that is left to us on the disk of dir, -1 if unknown.
+func DiskFree(dir string) int64 {
 	name, err := windows.UTF16PtrFromString(dir)
 	if err != nil {
 		return -1

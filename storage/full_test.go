@@ -225,7 +225,7 @@ func TestDamagedJournalOnAFullDisk(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	free := diskFree(dir)
+	free := DiskFree(dir)
 	if err := fillFile(filepath.Join(dir, "ballast"), free-200<<10); err != nil {
 		t.Fatal(err)
 	}

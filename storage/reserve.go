@@ -52,7 +52,7 @@ func (r *reserve) restock(now time.Time) {
 		r.held = i.Size() // of an earlier start
 		return
 	}
-	size := min(r.want, diskFree(filepath.Dir(r.path))/8)
+	size := min(r.want, DiskFree(filepath.Dir(r.path))/8)
 	if size < growBytes/4 {
 		return
 	}

@@ -53,6 +53,7 @@ type verbs struct {
 	Compact  compactVerb  `cmd:"" help:"Give free space in the journal's file back to the disk. The daemon must be stopped."`
 	Version  versionVerb  `cmd:"" help:"Print version, commit and Go version."`
 
+	Doctor     doctorVerb     `cmd:"" help:"Look at the installation and say what to change. Exit code 1: a fault, 4: only advice."`
 	Completion completionVerb `cmd:"" help:"Print the completion of this command line for a shell."`
 	Manual     manualVerb     `cmd:"" hidden:"" help:"Print the manual page."`
 }

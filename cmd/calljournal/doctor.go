@@ -1,0 +1,100 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"calljournal/agent"
+	"calljournal/agent/config"
+	"calljournal/agent/doctor"
+)
+
+type doctorVerb struct {
+	JSON bool `name:"json" help:"As JSON."`
+	All  bool `help:"Also what is well."`
+}
+
+func (v doctorVerb) Run(sh *shell) error {
+	ctx, stop := signal.NotifyContext(sh.ctx, os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	var findings []doctor.Finding
+	c, err := config.Load(sh.config, sh.env)
+	var wrong *config.Error
+	switch {
+	case errors.As(err, &wrong):
+		for _, p := range wrong.Problems {
+			place := wrong.File
+			if p.Line > 0 {
+				place = fmt.Sprintf("%s:%d", place, p.Line)
+			}
+			findings = append(findings, doctor.Finding{Check: "configuration", Subject: place, Verdict: doctor.Fault,
+				Found: strings.TrimPrefix(p.Key+": "+p.Text, ": "), Remedy: "correct it; then run doctor again for the rest"})
+		}
+	case err != nil:
+		return err
+	default:
+		client, err := sh.client()
+		if err != nil {
+			return err
+		}
+		findings = doctor.Examine(ctx, doctor.Options{Config: c, Connect: agent.Connect, Status: client.Status, Root: "/", Now: time.Now})
+	}
+	if v.JSON {
+		err = sh.json(map[string]any{"verdict": doctor.Worst(findings), "findings": findings})
+	} else {
+		err = v.print(sh.screen(), findings)
+	}
+	if err != nil {
+		return err
+	}
+	switch doctor.Worst(findings) {
+	case doctor.Fault:
+		return &exitError{code: exitFailed}
+	case doctor.Advice:
+		return &exitError{code: exitDegraded}
+	}
+	return nil
+}
+
+// print shows the worst first, each with what to do.
+func (v doctorVerb) print(w io.Writer, findings []doctor.Finding) error {
+	var b strings.Builder
+	count := map[doctor.Verdict]int{}
+	for _, f := range findings {
+		count[f.Verdict]++
+	}
+	for _, verdict := range []doctor.Verdict{doctor.Fault, doctor.Advice, doctor.Unknown, doctor.Well} {
+		if verdict == doctor.Well && !v.All {
+			continue
+		}
+		for _, f := range findings {
+			if f.Verdict != verdict {
+				continue
+			}
+			mark := styleDim
+			switch verdict {
+			case doctor.Fault:
+				mark = styleBad
+			case doctor.Well:
+				mark = styleGood
+			}
+			fmt.Fprintf(&b, "%s  %s", mark.Render(fmt.Sprintf("%-7s", verdict)), plain(f.Check))
+			if f.Subject != "" {
+				fmt.Fprintf(&b, ", %s", plain(f.Subject))
+			}
+			fmt.Fprintf(&b, ": %s\n", plain(f.Found))
+			if f.Remedy != "" {
+				fmt.Fprintf(&b, "         %s %s\n", styleDim.Render("→"), plain(f.Remedy))
+			}
+		}
+	}
+	fmt.Fprintf(&b, "%d faults, %d pieces of advice, %d not known, %d well\n", count[doctor.Fault], count[doctor.Advice], count[doctor.Unknown], count[doctor.Well])
+	_, err := io.WriteString(w, b.String())
+	return err
+}
