@@ -3,7 +3,6 @@ package agent
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
 	"log/slog"
 	"runtime/debug"
 	"strconv"
@@ -95,8 +94,8 @@ func openBooks(store Store, s *settings, log *slog.Logger, now func() time.Time)
 			return nil, err
 		}
 		if v != nil {
-			if err := json.Unmarshal(v, into); err != nil {
-				return nil, fmt.Errorf("state %s of the journal: %w", name, err)
+			if err := json.Unmarshal(v, into); err != nil { // then every call is settled anew
+				log.Error("what the journal remembers of its own work cannot be read", "state", name, "err", err)
 			}
 		}
 	}
@@ -107,8 +106,9 @@ func openBooks(store Store, s *settings, log *slog.Logger, now func() time.Time)
 	for number, v := range rules {
 		n, err := strconv.ParseUint(number, 10, 32)
 		var r journal.Rules
-		if err := errors.Join(err, json.Unmarshal(v, &r)); err != nil {
-			return nil, fmt.Errorf("rules %s of the journal: %w", number, err)
+		if err := errors.Join(err, json.Unmarshal(v, &r)); err != nil { // verdicts that name them are not explained
+			log.Error("old rules of the journal cannot be read", "rules", number, "err", err)
+			continue
 		}
 		b.rules[uint32(n)] = r
 	}
@@ -119,7 +119,8 @@ func openBooks(store Store, s *settings, log *slog.Logger, now func() time.Time)
 	for history, v := range spam {
 		var m mark
 		if err := json.Unmarshal(v, &m); err != nil {
-			return nil, fmt.Errorf("spam number %q of the journal: %w", history, err)
+			log.Error("a spammer's number in the journal cannot be read", "err", err)
+			continue
 		}
 		b.spam[history] = m
 	}
@@ -312,9 +313,6 @@ func entryID(e *storage.Entry) string {
 
 // put stores a batch that is settled.
 func (b *books) put(batch *storage.Batch) error {
-	if len(batch.Entries)+len(batch.Moves)+len(batch.State) == 0 {
-		return nil
-	}
 	if err := b.store.Commit(batch); err != nil {
 		return err
 	}
@@ -340,6 +338,9 @@ func (b *books) outcome(batch *storage.Batch, find func(journal.Past) (*journal.
 		return 0, err
 	}
 	b.pack(batch)
+	if len(batch.Entries)+len(batch.Moves)+len(batch.State) == 0 {
+		return 0, nil // nothing was found, and nothing waits
+	}
 	return changed, b.put(batch)
 }
 

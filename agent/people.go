@@ -67,8 +67,9 @@ type mark struct {
 	api.SpamNumber
 	Off     bool `json:"off"`
 	Pending bool `json:"pending"`
-	// From is the beginning of the first call that is still to be judged.
-	From call.Moment `json:"from"`
+	// From is the beginning of the first call that is still to be judged, in
+	// microseconds: not a time that JSON could hold, at either end.
+	From int64 `json:"from"`
 }
 
 // SpamNumbers implements api.Books.
@@ -160,7 +161,7 @@ func (b *books) reviewSpam(history string) error {
 	m, _ := b.marked(history)
 	batch := &storage.Batch{}
 	_, err := b.outcome(batch, func(p journal.Past) (*journal.Outcome, error) {
-		touches, err := p.Touches(history, m.From, math.MaxInt64)
+		touches, err := p.Touches(history, call.Moment(m.From), math.MaxInt64)
 		if err != nil {
 			return nil, err
 		}
@@ -173,8 +174,8 @@ func (b *books) reviewSpam(history string) error {
 		if m.Pending = n < len(touches); m.Pending {
 			to = touches[n].Started
 		}
-		from := m.From
-		m.From = to
+		from := call.Moment(m.From)
+		m.From = int64(to)
 		state := b.text(m)
 		if m.Off && !m.Pending {
 			state = nil
