@@ -721,6 +721,9 @@ func (s *search) ask(b *block, asked *rowSet) error {
 				if !bytes.Equal(k, key) {
 					continue // deleted since
 				}
+				if s.cannot(b, row, v) {
+					continue
+				}
 				if err := s.d.summaryAt(k, v, &s.summary); err != nil {
 					return err
 				}
@@ -734,6 +737,14 @@ func (s *search) ask(b *block, asked *rowSet) error {
 		}
 		return nil
 	})
+}
+
+// cannot says, before a summary is taken apart, that the digits are nowhere in it.
+func (s *search) cannot(b *block, row int, value []byte) bool {
+	if s.filter.digits == nil || s.sorting.byText() || uint64(b.bits[row]>>bitsFlags)&flagCut != 0 {
+		return false
+	}
+	return !slices.ContainsFunc(s.filter.digits, func(d []byte) bool { return bytes.Contains(value, d) })
 }
 
 // decide takes a row whose summary was read.

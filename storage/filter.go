@@ -25,8 +25,9 @@ type filter struct {
 	words      []wordChoice
 	terms      []term
 	record     func(*call.Record) bool
-	none       bool // there is no such call
-	textual    bool // words or terms: a summary with flagCut cannot answer
+	none       bool     // there is no such call
+	textual    bool     // words or terms: a summary with flagCut cannot answer
+	digits     [][]byte // if nothing but digits is asked for as text: one of them is in the summary as it is written
 }
 
 type bounds struct{ least, most int32 } // least 0: unknown will do too
@@ -113,6 +114,15 @@ func (d *DB) newFilter(q *Query) (filter, error) {
 		return f, err
 	}
 	f.textual = len(f.words)+len(f.terms) > 0
+	if len(f.terms) == 1 && f.terms[0].num == 0 {
+		for _, text := range f.terms[0].texts {
+			if strings.Trim(text, "0123456789") != "" {
+				f.digits = nil
+				break
+			}
+			f.digits = append(f.digits, []byte(text))
+		}
+	}
 	asked := *q
 	f.record = func(r *call.Record) bool { return asked.matches(r) }
 	return f, nil
