@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"time"
 
+	"calljournal/agent/access"
 	"calljournal/agent/call"
 	"calljournal/agent/journal"
 	"calljournal/storage"
@@ -88,6 +89,9 @@ func (s *Server) stats(ctx context.Context, in *StatsInput) (*struct{ Body Stati
 	out := Statistics{By: name, Step: stepName, Zone: c.how.zone.String(), Rows: []StatisticsRow{}, Formulas: journal.Formulas(c.how.rules)}
 	for _, r := range sheet.Rows() {
 		row := StatisticsRow{At: r.At, Group: r.Group, Figures: r.Figures}
+		if v.role.MaskNumbers { // of lines and trunks
+			row.Group = access.Mask(row.Group)
+		}
 		if in.Load {
 			row.Load = &r.Load
 		}

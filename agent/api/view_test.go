@@ -75,7 +75,8 @@ func callOf(id, number, department, word string) *call.Record {
 	rec := record(int(id[len(id)-1] - '0'))
 	rec.ID, rec.PBXIDs = id, []string{strings.TrimPrefix(id, "main:")}
 	rec.From = call.Party{Number: ptr(number), E164: ptr("+" + number), Name: ptr(word + " 8 (916) 123-45-67")}
-	rec.Trunk = ptr("trunk-" + word)
+	rec.Trunk = ptr(word + "-" + number)
+	rec.Line = &call.Line{Number: number}
 	rec.Status, rec.Missed = call.StatusVoicemail, true
 	rec.Queues = []string{word}
 	rec.Legs = []call.Leg{{Channel: "Local/" + number + "@x;1", Number: ptr("101"), Extension: ptr("101"), Employee: ptr(word), Department: ptr(department), Role: call.RolePhone, Result: "no_answer"}}
@@ -114,7 +115,7 @@ func TestView_NoRouteShowsMore(t *testing.T) {
 		secret := regexp.MustCompile(token.secret)
 		for _, route := range routes {
 			for _, id := range []string{ours, theirs} {
-				for _, query := range []string{"", "?number=3334455", "?by=employee", "?by=number", "?format=csv", "?number=161234"} {
+				for _, query := range []string{"", "?number=3334455", "?by=employee", "?by=line", "?by=trunk", "?by=day", "?format=csv", "?number=161234"} {
 					method, path, _ := strings.Cut(route, " ")
 					path = strings.NewReplacer("{id}", url.PathEscape(id), "{n}", "0", "{name}", "x", "{number}", theirNumber).Replace(path)
 					w := r.do(t, httptest.NewRequestWithContext(t.Context(), method, path+query, strings.NewReader("{}")), token.text)
