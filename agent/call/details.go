@@ -568,6 +568,10 @@ func (s *story) doubts(c *held, v *view, r *Record) {
 			doubt(DoubtClockStepped)
 		}
 	}
+	if n, stepped := steppedAt(s.facts); stepped {
+		doubt(DoubtClockStepped)
+		s.because("doubts", "a clock was set while the call was up", n)
+	}
 	for i := range s.facts {
 		switch s.facts[i].Kind {
 		case LinkDown, LinkGap:
