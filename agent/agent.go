@@ -98,7 +98,8 @@ type Agent struct {
 	written chan struct{} // closed when commit has ended: nobody takes orders any more
 
 	ending    chan struct{} // closed when Run begins to end: the last commits are not waited for
-	heartbeat atomic.Int64
+	begun     time.Time
+	heartbeat atomic.Int64 // when facts were last taken in: since begun, which no setting of the clock changes
 	trouble   trouble
 	lastCall  atomic.Pointer[api.LastCall]
 	retention retention
@@ -135,7 +136,7 @@ func New(o Options) (_ *Agent, err error) {
 		noMore: make(chan struct{}), ending: make(chan struct{}), orders: make(chan order), written: make(chan struct{}),
 	}
 	a.startedAt = call.MomentOf(a.now())
-	a.heartbeat.Store(a.now().UnixNano())
+	a.begun = a.now()
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, a.close())
@@ -251,7 +252,6 @@ func (a *Agent) close() error {
 func (a *Agent) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	begin := a.now()
 	stage := func(work func()) (done chan struct{}) {
 		done = make(chan struct{})
 		go func() {
@@ -284,7 +284,7 @@ func (a *Agent) Run(ctx context.Context) error {
 		}
 	}
 	a.log.Info("calljournal runs", "agent", c.Agent.Name, "version", a.o.Version, "pbx", len(a.links), "journal", a.store.Journal(),
-		"http", c.HTTP.Listen, "took", a.now().Sub(begin).String())
+		"http", c.HTTP.Listen, "took", a.now().Sub(a.begun).String())
 	a.say(c)
 	if a.o.Started != nil {
 		a.o.Started()

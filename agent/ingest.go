@@ -132,7 +132,7 @@ func (a *Agent) takeWaiting(g *group) bool {
 // their way: for it, it is as late as the last fact says, and a timeout that
 // fires on our clock would come before facts that are older.
 func (a *Agent) tick(g *group, now time.Time) {
-	a.heartbeat.Store(now.UnixNano())
+	a.heartbeat.Store(int64(a.now().Sub(a.begun)))
 	a.watch()
 	if a.o.Alive != nil {
 		a.o.Alive()

@@ -154,7 +154,7 @@ func bytesText(n int64) string {
 func (a *Agent) openCalls(ctx context.Context) (n []int, err error) {
 	err = a.ask(ctx, func() {
 		for _, l := range a.links {
-			n = append(n, len(l.live(a.now())))
+			n = append(n, l.tracker.Open())
 		}
 	})
 	if n == nil {
@@ -175,7 +175,7 @@ func (a *Agent) say(c *config.Config) {
 
 // healthy says why only a new start can help.
 func (a *Agent) healthy() error {
-	if quiet := a.now().Sub(time.Unix(0, a.heartbeat.Load())); quiet > 30*time.Second {
+	if quiet := a.now().Sub(a.begun) - time.Duration(a.heartbeat.Load()); quiet > 30*time.Second {
 		return fmt.Errorf("no facts were taken in for %s", quiet.Round(time.Second))
 	}
 	return nil

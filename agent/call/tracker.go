@@ -124,6 +124,16 @@ func (t *Tracker) Apply(e Event) []Change {
 	return t.out
 }
 
+// Open is how many calls are in progress.
+func (t *Tracker) Open() (n int) {
+	for c := range t.calls {
+		if c.up > 0 {
+			n++
+		}
+	}
+	return n
+}
+
 // Live gives the calls in progress as they look at now, oldest first.
 func (t *Tracker) Live(now Moment) []Record {
 	var out []Record
