@@ -3,6 +3,7 @@ package agent_test
 import (
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -248,6 +249,106 @@ func TestHeal(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestHeal_Unreadable: what is wrong with the file is in status, in words that
+// help, and what can be read of it is.
+func TestHeal_Unreadable(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dir := t.TempDir()
+		t0 := time.Now()
+		at := func(s int) time.Time { return t0.Add(time.Duration(s) * time.Second) }
+		file := filepath.Join(dir, "not yet", "Master.csv")
+		pbx := &watchedPBX{t: t, file: file, zone: time.UTC, down: [][2]time.Time{{at(60), at(75)}}, calls: []talk{{1, at(20), 60}, {2, at(62), 4}}}
+		d := start(t, healConfig(t, dir, file), map[string]*fakePBX{"main": {session: pbx.run}}, nil)
+		warned := func(word string) bool {
+			st, err := d.Status(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			return strings.Contains(strings.Join(st.Warnings, "\n"), word)
+		}
+		time.Sleep(10 * time.Second)
+		if !warned("is cdr_file right") {
+			t.Error("the folder of cdr_file is not there, and status does not say so")
+		}
+		time.Sleep(time.Until(at(120)))
+		if _, gaps := latest(t, d.feed(t)); len(gaps) != 1 || gaps[0].Healed {
+			t.Errorf("without a file no gap is healed: %+v", gaps)
+		}
+		if err := os.Mkdir(filepath.Dir(file), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		// Hostile rows and half ones between the good; a name over two lines.
+		noID := strings.Replace(pbx.calls[0].row(time.UTC), pbx.calls[0].id(), "", 1)
+		twoLines := strings.Replace(pbx.calls[0].row(time.UTC), `""Client""`, "\"\"Cli\nent\"\"", 1)
+		pbx.add("\xff\xfe,,\"\n" + noID + strings.Repeat("y", 70<<10) + "\n" + twoLines + strings.TrimSuffix(pbx.calls[1].row(time.UTC), "\",\"\"\n"))
+		time.Sleep(20 * time.Second)
+		calls, _ := latest(t, d.feed(t))
+		if len(calls) != 1 {
+			t.Errorf("half a row was taken for a whole one: %d calls", len(calls))
+		}
+		pbx.add("\",\"\"\n")
+		time.Sleep(20 * time.Second)
+		calls, gaps := latest(t, d.feed(t))
+		if r := calls["main:"+pbx.calls[1].id()]; len(calls) != 2 || r == nil || r.Quality != call.QualityBackfilled {
+			t.Errorf("%d calls, the one in the gap: %+v", len(calls), r)
+		}
+		if len(gaps) != 2 || !gaps[1].Healed || gaps[1].From != gaps[0].From {
+			t.Errorf("gaps: %+v", gaps)
+		}
+		if !warned("loguniqueid") {
+			t.Error("a row has no unique id, and status does not say what to do")
+		}
+		if warned("is cdr_file right") {
+			t.Error("status still says that the file cannot be read")
+		}
+		d.end(t)
+	})
+}
+
+// TestHeal_Folder: a FreeSWITCH with mod_json_cdr's folder.
+func TestHeal_Folder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dir := t.TempDir()
+		folder := filepath.Join(dir, "json_cdr")
+		if err := os.Mkdir(folder, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		t0 := time.Now()
+		at := func(s int) time.Time { return t0.Add(time.Duration(s) * time.Second) }
+		pbx := &watchedPBX{t: t, down: [][2]time.Time{{at(60), at(70)}}}
+		c := healConfig(t, dir, folder)
+		c.PBX[0].Kind, c.PBX[0].Trunks = config.KindFreeSWITCH, []string{"sofia/external/*"}
+		d := start(t, c, map[string]*fakePBX{"main": {session: pbx.run}}, nil)
+		us := func(t time.Time) string { return fmt.Sprint(t.UnixMicro()) }
+		a, b := "aaaaaaaa-0000-4000-8000-000000000001", "bbbbbbbb-0000-4000-8000-000000000002"
+		leg := func(uuid, direction, channel, number, other, by string) string {
+			return fmt.Sprintf(`{"variables":{"uuid":%q,"call_uuid":%q,"direction":%q,"channel_name":%q,"start_uepoch":%q,"progress_uepoch":%q,"answer_uepoch":%q,"bridge_uepoch":%q,"end_uepoch":%q,
+				"hangup_cause":"NORMAL_CLEARING","hangup_cause_q850":"16","sip_hangup_disposition":%q,"last_bridge_to":%q%s},"callflow":[{"caller_profile":{"caller_id_number":"79161234567","destination_number":%q,"context":"public"}}]}`,
+				uuid, a, direction, channel, us(at(61)), us(at(62)), us(at(63)), us(at(63)), us(at(67)), by, other, map[bool]string{true: `,"originator":"` + a + `","dialed_user":"1001"`}[uuid == b], number)
+		}
+		time.Sleep(time.Until(at(68)))
+		for name, text := range map[string]string{a: leg(a, "inbound", "sofia/external/79161234567@192.0.2.1", "74951230101", b, "recv_bye"),
+			b: leg(b, "outbound", "sofia/internal/1001@192.0.2.2", "1001", a, "send_bye")} {
+			if err := os.WriteFile(filepath.Join(folder, name+".cdr.json"), []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		time.Sleep(time.Until(at(200)))
+		calls, gaps := latest(t, d.feed(t))
+		r := calls["main:"+a]
+		if len(calls) != 1 || r == nil {
+			t.Fatalf("%d calls: %v", len(calls), slices.Collect(maps.Keys(calls)))
+		}
+		if r.Quality != call.QualityBackfilled || r.Status != call.StatusAnswered || *r.AnsweredBy != "1001" || *r.TalkMs != 4000 || *r.WaitMs != 2000 || *r.EndedBy != "caller" || r.Direction != call.Inbound {
+			t.Errorf("%+v", r)
+		}
+		if len(gaps) != 2 || !gaps[1].Healed {
+			t.Errorf("gaps: %+v", gaps)
+		}
+		d.end(t)
+	})
 }
 
 func checkHealed(t *testing.T, entries []storage.Entry, talks []talk, restarted bool) {
