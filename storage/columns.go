@@ -2,6 +2,7 @@ package storage
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"math"
 	"math/bits"
@@ -151,11 +152,25 @@ func (x *index) from(key []byte) *span {
 	return x.spans[x.at(key)]
 }
 
-// held gives the block of a span if there is one.
-func (x *index) held(sp *span) *block {
+// heldBelow gives the blocks that are there from the last keys smaller than high
+// down to low, or to the first that is not there, and where they begin.
+func (x *index) heldBelow(high, low []byte) (blocks []*block, begin []byte) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	return sp.block
+	i := len(x.spans) - 1
+	if high != nil {
+		if i = x.at(high); i > 0 && bytes.Compare(x.spans[i].low, high) >= 0 {
+			i--
+		}
+	}
+	begin = high
+	for ; i >= 0 && x.spans[i].block != nil; i-- {
+		blocks, begin = append(blocks, x.spans[i].block), x.spans[i].low
+		if bytes.Compare(begin, low) <= 0 {
+			break
+		}
+	}
+	return blocks, begin
 }
 
 // keep puts a block where it belongs, if it is still true. [low, high) is the
@@ -521,55 +536,75 @@ func (s *search) scanInTime() error {
 // out every block that cannot have better ones than those found.
 func (s *search) scanByValue() error {
 	low, high := s.bounds()
-	var kept []*block
+	column, ok := s.sorting.column()
+	var kept []edged
 	for {
-		p, err := s.d.pieceBelow(high)
-		if err != nil {
-			return err
-		}
-		if p.kept {
-			kept = append(kept, p.block)
-		} else if err := s.look(p.block); err != nil {
-			return err
-		}
-		if high = p.low; high == nil || bytes.Compare(high, low) <= 0 {
-			break
-		}
-	}
-	column := [...]int{byWait: columnWait, byTalk: columnTalk, byTotal: columnTotal, byRing: columnRing, byStatus: -1}
-	by := -1
-	if int(s.sorting.by) < len(column) && s.sorting.by >= byWait && s.sorting.by <= byRing {
-		by = column[s.sorting.by]
-	}
-	if by < 0 {
-		for _, b := range kept {
-			if err := s.look(b); err != nil {
+		var blocks []*block
+		if blocks, high = s.d.index.heldBelow(high, low); blocks == nil {
+			p, err := s.d.pieceBelow(high)
+			if err != nil {
+				return err
+			}
+			if high = p.low; p.kept {
+				blocks = []*block{p.block}
+			} else if err := s.look(p.block); err != nil {
 				return err
 			}
 		}
-		return nil
-	}
-	// The best value that a block can have; what is unknown comes last.
-	edge := func(b *block) rank {
-		v := b.most[by]
-		if !s.sorting.descending {
-			v = b.least[by]
+		for _, b := range blocks {
+			switch {
+			case !ok:
+				if err := s.look(b); err != nil {
+					return err
+				}
+			case s.sorting.descending:
+				kept = append(kept, edged{-b.most[column], b})
+			default:
+				kept = append(kept, edged{b.least[column], b})
+			}
 		}
-		return rank{known: b.most[by] > 0, value: int64(v - 1), started: math.MaxInt64}
+		if high == nil || bytes.Compare(high, low) <= 0 {
+			break
+		}
 	}
-	slices.SortFunc(kept, func(a, b *block) int {
-		x, y := edge(a), edge(b)
-		return s.sorting.compare(&x, &y)
-	})
-	for _, b := range kept {
-		if p := edge(b); !s.best.wants(&p) {
+	slices.SortFunc(kept, func(a, b edged) int { return cmp.Compare(a.edge, b.edge) })
+	for _, k := range kept {
+		// The best that the block can have; what is unknown comes last.
+		v := k.block.most[column]
+		if !s.sorting.descending {
+			v = k.block.least[column]
+		}
+		p := rank{known: k.block.most[column] > 0, value: int64(v - 1), started: math.MaxInt64}
+		if !s.best.wants(&p) {
 			return nil
 		}
-		if err := s.look(b); err != nil {
+		if err := s.look(k.block); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// edged is a block and the best value in it, the smaller the better. A block
+// whose calls have none of them known comes last.
+type edged struct {
+	edge  int32
+	block *block
+}
+
+// column is the one that has what calls are sorted by, if it is in one.
+func (o sorting) column() (column int, ok bool) {
+	switch o.by {
+	case byWait:
+		return columnWait, true
+	case byTalk:
+		return columnTalk, true
+	case byTotal:
+		return columnTotal, true
+	case byRing:
+		return columnRing, true
+	}
+	return 0, false
 }
 
 // look takes the hits out of a block.
