@@ -121,6 +121,14 @@ func (c *Collector) Run(ctx context.Context) error {
 	for _, w := range c.config.Warnings {
 		c.log.Warn(w)
 	}
+	// They end after those who wait for them.
+	writing, endWriting := context.WithCancel(context.WithoutCancel(ctx))
+	var writers sync.WaitGroup
+	defer writers.Wait()
+	defer endWriting()
+	for range c.config.Database.Connections {
+		writers.Go(func() { c.store.write(writing) })
+	}
 	c.mu.Lock()
 	for _, b := range c.config.Agent {
 		c.start(ctx, b)

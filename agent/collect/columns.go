@@ -56,7 +56,8 @@ func columns() []column {
 }
 
 // putCalls stores calls: one that is there already only in a greater revision, or
-// in the same one of a new journal; one that was deleted later not at all.
+// in the same one of a new journal; one that was deleted later not at all. OFFSET 0
+// keeps the planner from parsing a record anew for each of its columns.
 var putCalls = func() string {
 	names := []string{"rev", "journal", "seq", "raw"}
 	values := []string{"rev", "$2", "seq", "r"}
@@ -70,7 +71,7 @@ var putCalls = func() string {
 	return `
 	INSERT INTO calls (agent, id, ` + strings.Join(names, ", ") + `)
 	SELECT $1, id, ` + strings.Join(values, ", ") + `
-	FROM (SELECT id, rev, seq, text::jsonb AS r FROM unnest($3::text[], $4::bigint[], $5::bigint[], $6::text[]) AS t(id, rev, seq, text)) AS e
+	FROM (SELECT id, rev, seq, text::jsonb AS r FROM unnest($3::text[], $4::bigint[], $5::bigint[], $6::text[]) AS t(id, rev, seq, text) OFFSET 0) AS e
 	WHERE NOT EXISTS (SELECT FROM deleted d WHERE d.agent = $1 AND d.id = e.id AND d.journal = $2 AND d.seq > e.seq)
 	ON CONFLICT (agent, id) DO UPDATE SET ` + strings.Join(sets, ", ") + `
 	WHERE calls.rev < excluded.rev OR calls.rev = excluded.rev AND calls.journal <> excluded.journal`

@@ -7,11 +7,11 @@
 //
 //	agent ◀── GET /v1/sync?after=cursor ── branch ─┐
 //	agent ◀── the same, over its uplink ── branch ─┤   one page   ┌─ calls   upsert, greatest rev
-//	agent ── POST /v1/push/NAME, signed ── branch ─┴──▶ store ──▶ ├─ deleted so that nothing comes back
+//	agent ── POST /v1/push/NAME, signed ── branch ─┴──▶ writers ▶ ├─ deleted so that nothing comes back
 //	                                        │           ONE       ├─ gaps
-//	                        a few connections, taken    TRANS-    ├─ refused what PostgreSQL will not take
-//	                        in turn; never held while   ACTION    └─ agents  the cursor
-//	                        an agent is waited for
+//	                        what waits shares one       TRANS-    ├─ refused what PostgreSQL will not take
+//	                        transaction; nobody holds   ACTION    └─ agents  the cursor
+//	                        one while an agent is waited for
 //	                                        │
 //	people, Prometheus ◀── page, metrics ───┘ which branch is behind, which has gaps
 //

@@ -160,7 +160,7 @@ func (f *follower) step(ctx context.Context, way *http.Client, base string, at *
 	f.well()
 	f.state(Up, "", 0)
 	more = at.Cursor < head
-	if f.acked != at.Cursor && (!more || f.now().Sub(f.last) > ackEvery) {
+	if f.acked != at.Cursor && f.now().Sub(f.last) >= ackEvery {
 		f.acknowledge(ctx, way, base, *at)
 	}
 	return more, nil
@@ -203,7 +203,11 @@ func (f *follower) restart(ctx context.Context, at *position, g *goneError) erro
 func (f *follower) fetch(ctx context.Context, way *http.Client, base string, at position, held *share) (*page, []entry, error) {
 	query := url.Values{"after": {strconv.FormatInt(at.Cursor, 10)}, "limit": {strconv.Itoa(f.limit)}}
 	if f.patient {
-		query.Set("wait", strconv.Itoa(int(wait.Seconds())))
+		patience := wait
+		if f.acked != at.Cursor {
+			patience = ackEvery // then it is told, also if nothing comes
+		}
+		query.Set("wait", strconv.Itoa(int(patience.Seconds())))
 	}
 	if at.Journal != "" {
 		query.Set("journal", at.Journal)

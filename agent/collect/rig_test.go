@@ -186,7 +186,10 @@ func (c *centre) end() {
 
 func collectConfig(t testing.TB, dsn, toml string) *config.Collect {
 	t.Helper()
-	text := "[collect]\nlisten = \"127.0.0.1:0\"\npause = \"20ms\"\n" + toml +
+	if !strings.Contains(toml, "pause =") {
+		toml = "pause = \"20ms\"\n" + toml
+	}
+	text := "[collect]\nlisten = \"127.0.0.1:0\"\n" + toml +
 		fmt.Sprintf("[[reader]]\nname = \"eye\"\ntoken = %q\n", readerToken)
 	cfg, err := config.ParseCollect(filepath.Join(t.TempDir(), "collect.toml"), []byte(text), config.Env{Getenv: func(string) string { return dsn }})
 	if err != nil {

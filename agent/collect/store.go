@@ -17,8 +17,12 @@ import (
 //go:embed schema/*.sql
 var schema embed.FS
 
-// store is the database. Its connections are few, and taken in turn.
-type store struct{ pool *pgxpool.Pool }
+// store is the database. Its connections are few; what is to be stored goes to
+// those who write.
+type store struct {
+	pool *pgxpool.Pool
+	jobs chan job
+}
 
 // openStore makes a store; nothing is connected yet. The error does not show the
 // password that dsn may hold.
@@ -27,7 +31,7 @@ func openStore(dsn string, connections int) (*store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the address of the database: %w", err)
 	}
-	c.MaxConns = int32(connections)
+	c.MaxConns = int32(connections) + spareConnections
 	c.MaxConnIdleTime = 5 * time.Minute
 	c.ConnConfig.ConnectTimeout = 10 * time.Second
 	if c.ConnConfig.RuntimeParams["application_name"] == "" {
@@ -41,8 +45,12 @@ func openStore(dsn string, connections int) (*store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the address of the database: %w", err)
 	}
-	return &store{pool}, nil
+	return &store{pool, make(chan job)}, nil
 }
+
+// spareConnections are for what does not wait behind those who write: cursors, the
+// page.
+const spareConnections = 2
 
 func (s *store) close() { s.pool.Close() }
 
@@ -157,10 +165,10 @@ type batch struct {
 
 func (b *batch) to() int64 { return b.entries[len(b.entries)-1].Seq }
 
-// put stores a batch and moves the cursor past it, in one transaction. What the
-// database will not take is set aside by itself, so that the rest goes on: then
-// there are several transactions. It gives how many were set aside.
-func (s *store) put(ctx context.Context, b batch) (refused int, err error) {
+// alone stores a batch by itself. What the database will not take is set aside, so
+// that the rest goes on: then there are several transactions. It gives how many
+// entries were set aside.
+func (s *store) alone(ctx context.Context, b batch) (refused int, err error) {
 	for i := range b.entries {
 		if why := b.entries[i].check(); why != nil {
 			return s.around(ctx, b, i, why)
@@ -185,14 +193,14 @@ func (s *store) put(ctx context.Context, b batch) (refused int, err error) {
 func (s *store) halves(ctx context.Context, b batch, at int) (refused int, err error) {
 	first, second := b, b
 	first.entries, second.entries = b.entries[:at], b.entries[at:]
-	refused, err = s.put(ctx, first)
+	refused, err = s.alone(ctx, first)
 	if err != nil {
 		return refused, err
 	}
 	if b.from >= 0 && at > 0 {
 		second.from = first.to()
 	}
-	n, err := s.put(ctx, second)
+	n, err := s.alone(ctx, second)
 	return refused + n, err
 }
 
@@ -200,7 +208,7 @@ func (s *store) halves(ctx context.Context, b batch, at int) (refused int, err e
 func (s *store) around(ctx context.Context, b batch, i int, why error) (refused int, err error) {
 	before, bad, after := b, b, b
 	before.entries, bad.entries, after.entries = b.entries[:i], b.entries[i:i+1], b.entries[i+1:]
-	if refused, err = s.put(ctx, before); err != nil {
+	if refused, err = s.alone(ctx, before); err != nil {
 		return refused, err
 	}
 	if b.from >= 0 {
@@ -212,7 +220,7 @@ func (s *store) around(ctx context.Context, b batch, i int, why error) (refused 
 	if err := s.refuse(ctx, bad, why); err != nil {
 		return refused, err
 	}
-	n, err := s.put(ctx, after)
+	n, err := s.alone(ctx, after)
 	return refused + 1 + n, err
 }
 
@@ -236,15 +244,7 @@ func (s *store) transaction(ctx context.Context, b batch, work func(*pgx.Batch))
 	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
 		var q pgx.Batch
 		moved := int64(0)
-		last := b.entries[len(b.entries)-1]
-		var at *time.Time
-		if !last.At.IsZero() {
-			at = &last.At
-		}
-		q.Queue(moveCursor, b.agent, b.journal, b.from, last.Seq, b.head, b.oldest, at, len(b.entries)).Exec(func(t pgconn.CommandTag) error {
-			moved = t.RowsAffected()
-			return nil
-		})
+		queueMove(&q, b, &moved)
 		work(&q)
 		if err := tx.SendBatch(ctx, &q).Close(); err != nil {
 			return err
@@ -258,6 +258,20 @@ func (s *store) transaction(ctx context.Context, b batch, work func(*pgx.Batch))
 		return fmt.Errorf("store entries to %d: %w", b.to(), err)
 	}
 	return nil
+}
+
+// queueMove queues what moves the cursor past a batch, and counts in moved that it
+// was where it should be.
+func queueMove(q *pgx.Batch, b batch, moved *int64) {
+	last := b.entries[len(b.entries)-1]
+	var at *time.Time
+	if !last.At.IsZero() {
+		at = &last.At
+	}
+	q.Queue(moveCursor, b.agent, b.journal, b.from, last.Seq, b.head, b.oldest, at, len(b.entries)).Exec(func(t pgconn.CommandTag) error {
+		*moved += t.RowsAffected()
+		return nil
+	})
 }
 
 // moveCursor locks the agent's row first of all: nobody else is in between.

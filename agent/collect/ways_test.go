@@ -255,6 +255,9 @@ func TestCollect_PageAndMetrics(t *testing.T) {
 // The database goes away in the middle and comes back: nothing is lost, nothing
 // doubled, and the page tells meanwhile.
 func TestCollect_DatabaseRestarts(t *testing.T) {
+	if testing.Short() {
+		t.Skip("without -short: a restart of PostgreSQL")
+	}
 	dsn, p := database(t)
 	var agents []*farAgent
 	for i := range 10 {
