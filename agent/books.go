@@ -384,7 +384,7 @@ func (b *books) slice() error {
 	}
 	r.After, r.Done = next, r.Done+uint64(len(recs))
 	r.Total = max(r.Total, r.Done)
-	if len(recs) == 0 {
+	if len(recs) < reviewSlice { // calls that arrive from now on are settled so already
 		r.Ended = call.MomentOf(b.now())
 	}
 	batch := &storage.Batch{}

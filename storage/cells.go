@@ -344,7 +344,9 @@ func (d *DB) Recount(want Counting) (Recounted, error) {
 			is.Started = math.MinInt64
 			*making = is
 		}
-		if err := d.recountSlice(u, &done); err != nil || done.Calls > 0 {
+		// The last slice is the one that is not full: while calls arrive there is
+		// always another one to be counted.
+		if err := d.recountSlice(u, &done); err != nil || done.Calls == recountSlice {
 			return err
 		}
 		making.Whole, making.Started, making.Num = true, 0, 0
