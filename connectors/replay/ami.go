@@ -59,7 +59,7 @@ type amiSession struct {
 	mask       []string // empty: every class
 }
 
-func newAMI(s *Server) *ami { return &ami{server: s, bootedAt: s.clock().Add(-time.Hour)} }
+func newAMI(s *Server) *ami { return &ami{server: s, bootedAt: s.booted()} }
 
 // pair is one header to be written.
 type pair struct{ name, value string }
@@ -114,7 +114,7 @@ func (a *ami) begin(t *playing, part int) {
 		case "Status":
 			dialled[h["Uniqueid"]] = h["DNID"]
 		case "FullyBooted":
-			if up, err := strconv.Atoi(h["Uptime"]); err == nil {
+			if up, err := strconv.Atoi(h["Uptime"]); err == nil && !a.server.options.Anew {
 				a.bootedAt = a.server.clock().Add(-time.Duration(up) * time.Second)
 			}
 		}

@@ -62,7 +62,7 @@ type eslSession struct {
 }
 
 func newESL(s *Server) *esl {
-	return &esl{server: s, bootedAt: s.clock().Add(-time.Hour), bridged: map[string]string{}}
+	return &esl{server: s, bootedAt: s.booted(), bridged: map[string]string{}}
 }
 
 // parseFrame gives the headers of a frame by their names in lower case.
@@ -238,9 +238,19 @@ func (f *esl) confer(r *eslRow, e *eslEvent) {
 // coreOfLoop is the one process that a programme of many recordings has.
 const coreOfLoop = "472d1cb0-c9bf-4f1d-af0e-f599111e5c76"
 
+// coreAnew is a process that is in no recording.
+const coreAnew = "0a3c1d52-7d07-4f4e-9c3a-5b1e6f2d8c90"
+
 func (f *esl) play(t *playing, m Message) {
 	e := parseEvent(m.Body)
 	e.headers = t.rewrite.esl(e.headers, t.Recording.T0)
+	if f.server.options.Anew {
+		for i := range e.headers {
+			if e.headers[i].name == "Core-UUID" {
+				e.headers[i].value = coreAnew
+			}
+		}
+	}
 	if t.Round != 0 {
 		// Several recordings in one stream: their counters would contradict each
 		// other, and their processes would look like restarts.
@@ -531,6 +541,11 @@ func (f *esl) api(line string) string {
 			int(up.Hours()), int(up.Minutes())%60, int(up.Seconds())%60, len(f.rows))
 	case "version":
 		return "FreeSWITCH Version 1.10.12-release+git~20240802T210227Z~a88d069d6f~64bit (git a88d069 2024-08-02 21:02:27Z 64bit)\n"
+	case "global_getvar":
+		if arg == "core_uuid" && f.server.options.Anew {
+			return coreAnew
+		}
+		return "office-pbx"
 	case "show":
 		words := strings.Fields(strings.ToLower(arg))
 		if len(words) == 3 && words[1] == "as" && words[2] == "json" {
@@ -556,7 +571,7 @@ func (f *esl) api(line string) string {
 			return v
 		}
 		return "_undef_"
-	case "global_getvar", "hostname":
+	case "hostname":
 		return "office-pbx"
 	}
 	return "-ERR " + command + " Command not found!\n"

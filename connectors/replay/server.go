@@ -42,6 +42,11 @@ type Options struct {
 	// CoalesceLogin sends the first login's response and the first event in one
 	// piece.
 	CoalesceLogin bool
+	// Anew is a process that has just been started: another one than whoever
+	// recorded had, or than was there before on the same Address.
+	Anew bool
+	// Address is where it listens, host:port; "" is a free port of loopback.
+	Address string
 	// Mute, if not nil, says of which messages nobody hears although they are
 	// true: of a PBX that loses events.
 	Mute func(Message) bool
@@ -132,7 +137,7 @@ func Listen(kind string, programme Programme, o Options) (*Server, error) {
 		return nil, errors.New("replay a PBX: the programme is empty")
 	}
 	s.first = s.open(upcoming) // before anybody can ask for its channels
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := net.Listen("tcp", cmp.Or(o.Address, "127.0.0.1:0"))
 	if err != nil {
 		return nil, fmt.Errorf("replay a PBX: %w", err)
 	}
@@ -239,6 +244,14 @@ func (s *Server) ready() {
 }
 
 func (s *Server) mute(m Message) bool { return s.options.Mute != nil && s.options.Mute(m) }
+
+// booted is since when the process runs.
+func (s *Server) booted() time.Time {
+	if s.options.Anew {
+		return s.clock()
+	}
+	return s.clock().Add(-time.Hour)
+}
 
 // now is where the programme is.
 func (s *Server) now() time.Duration {
