@@ -27,6 +27,13 @@
 // messages (LinkGap) the survey is taken again, for what was lost may have been
 // the end of a call.
 //
+// # The audit
+//
+// Every few minutes CoreShowChannels alone is asked for, and facts go on
+// meanwhile. A channel that is in the list and not in the facts, or the other way
+// round, twice in a row is a loss that nobody told of: it becomes a LinkGap since
+// the last list that agreed, and a survey. An audit that agrees states nothing.
+//
 // # Restart of the PBX
 //
 // LinkUp.From is the moment at which the PBX's process began, zero if that is not

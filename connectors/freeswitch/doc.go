@@ -15,6 +15,10 @@
 // Events and questions have a socket each: a question blocks FreeSWITCH's
 // thread for the connection that asks it, and events would queue up behind.
 //
+// Every few minutes, and when HEARTBEAT counts fewer channels than we do, the
+// list is asked for while events go on: what differs twice in a row was lost
+// (audit.go). An audit that agrees states nothing.
+//
 // # What FreeSWITCH must allow
 //
 // Either the event socket's own password (auth), or, better, a directory user
