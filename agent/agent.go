@@ -40,6 +40,8 @@ type Options struct {
 	Connect func(config.PBX, *slog.Logger) (connectors.Connector, error)
 	// Store opens the journal; nil opens journal.db in agent.data_dir.
 	Store func(path string, o storage.Options) (Store, error)
+	// Reread gives the configuration as its file says it now; nil: there is none.
+	Reread func() (*config.Config, error)
 	// Alive, if set, is called about once a second while facts are being taken
 	// in: it feeds a watchdog. Started is called once, when everything runs.
 	Alive, Started func()
@@ -99,6 +101,7 @@ type Agent struct {
 
 	ending    chan struct{} // closed when Run begins to end: the last commits are not waited for
 	begun     time.Time
+	rereading sync.Mutex
 	heartbeat atomic.Int64 // when facts were last taken in: since begun, which no setting of the clock changes
 	trouble   trouble
 	lastCall  atomic.Pointer[api.LastCall]
@@ -181,8 +184,13 @@ func New(o Options) (_ *Agent, err error) {
 	if a.users, err = access.OpenUsers(filepath.Join(c.Agent.DataDir, "users.json"), o.Now); err != nil {
 		a.log.Error("nobody can sign in", "err", err)
 	}
+	var reload func() (applied, restart []string, err error)
+	if o.Reread != nil {
+		reload = a.Reread
+	}
 	a.server = api.New(api.Options{
-		Agent: c.Agent.Name, Version: o.Version, Store: a.store, Status: a.Status, Live: a.Live, Books: a,
+		Reload: reload,
+		Agent:  c.Agent.Name, Version: o.Version, Store: a.store, Status: a.Status, Live: a.Live, Books: a,
 		Media: a.media, Access: a.access, Users: a.users, Zone: c.Agent.Location(), Healthy: a.healthy, Ready: a.ready,
 		DeadLetters: deadLetters{a.forwards}, Rules: a.rules, Metrics: a.metrics.registry, Logger: o.Logger, Now: o.Now,
 	})

@@ -8,6 +8,19 @@ import (
 	"calljournal/agent/config"
 )
 
+// Reread is Reload with the configuration as its file says it now.
+func (a *Agent) Reread() (applied, restart []string, err error) {
+	c, err := a.o.Reread()
+	if err != nil {
+		a.log.Error("configuration not taken over", "err", err)
+		return nil, nil, err
+	}
+	a.rereading.Lock() // a signal and a request may come at once
+	defer a.rereading.Unlock()
+	applied, restart = a.Reload(c)
+	return applied, restart, nil
+}
+
 // Reload takes over what can change while calls are under way, and names what
 // cannot: that stays as it was until a restart.
 func (a *Agent) Reload(c *config.Config) (applied, restart []string) {

@@ -122,6 +122,11 @@ func (c *Client) change(ctx context.Context, method, path string, document, into
 	return decodeAnswer(answer, into)
 }
 
+// Reload has the daemon read its configuration again.
+func (c *Client) Reload(ctx context.Context) (r Reloaded, err error) {
+	return r, c.change(ctx, http.MethodPost, "/v1/reload", nil, &r)
+}
+
 // ForgetConsumer makes the daemon keep nothing for a consumer any more.
 func (c *Client) ForgetConsumer(ctx context.Context, name string) error {
 	ctx, cancel := context.WithTimeout(ctx, askTime)

@@ -61,13 +61,15 @@ type Options struct {
 	// Healthy says why the daemon should be started again, Ready why it cannot
 	// serve just now; nil is well.
 	Healthy, Ready func() error
-	DeadLetters    DeadLetters
-	Books          Books
-	Rules          func() journal.Rules // those in force; nil is the default ones
-	Metrics        prometheus.Gatherer
-	Zone           *time.Location // of tables and statistics; nil is UTC
-	Logger         *slog.Logger
-	Now            func() time.Time
+	// Reload reads the configuration again; nil: there is no file.
+	Reload      func() (applied, restart []string, err error)
+	DeadLetters DeadLetters
+	Books       Books
+	Rules       func() journal.Rules // those in force; nil is the default ones
+	Metrics     prometheus.Gatherer
+	Zone        *time.Location // of tables and statistics; nil is UTC
+	Logger      *slog.Logger
+	Now         func() time.Time
 }
 
 // Limits of a request. The long poll is the only one that may take long.
@@ -143,6 +145,7 @@ func (s *Server) routes() {
 	s.exportRoutes(api)
 	s.mediaRoutes(api)
 	s.stateRoutes(api)
+	s.reloadRoute(api)
 	s.forwardRoutes(api)
 	s.accessRoutes(api)
 	s.journalRoutes()

@@ -30,6 +30,30 @@ func (s *Server) stateRoutes(api huma.API) {
 	})
 }
 
+// Reloaded is what a reading of the configuration has changed.
+type Reloaded struct {
+	Applied []string `json:"applied" doc:"Keys and tables that are in force now."`
+	Restart []string `json:"restart" doc:"Those that changed and need a restart."`
+}
+
+func (s *Server) reloadRoute(api huma.API) {
+	huma.Register(api, huma.Operation{
+		OperationID: "reload", Method: http.MethodPost, Path: "/v1/reload",
+		Summary: "Read the configuration again", Description: "As SIGHUP does. 422 with what is wrong if the file cannot be taken over: then nothing changes.",
+		Security: []map[string][]string{{"token": {ScopeAdmin}}},
+	}, func(context.Context, *struct{}) (*struct{ Body Reloaded }, error) {
+		if s.o.Reload == nil {
+			return nil, huma.Error501NotImplemented("this daemon was given no file to read again")
+		}
+		applied, restart, err := s.o.Reload()
+		if err != nil {
+			return nil, huma.Error422UnprocessableEntity(err.Error())
+		}
+		none := []string{}
+		return &struct{ Body Reloaded }{Reloaded{append(none, applied...), append(none, restart...)}}, nil
+	})
+}
+
 // openAPI is the description of everything that huma serves.
 func openAPI(api huma.API) []byte {
 	b, err := api.OpenAPI().YAML()

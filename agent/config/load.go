@@ -98,8 +98,7 @@ func read(path, remedy string) ([]byte, error) {
 func Parse(path string, data []byte, env Env) (*Config, error) {
 	c := defaults(env)
 	c.Path = path
-	dec := toml.NewDecoder(bytes.NewReader(data)).DisallowUnknownFields()
-	if err := dec.Decode(&c); err != nil {
+	if err := decode(data, &c); err != nil {
 		return nil, &Error{path, layoutOf[Config]().decodeProblems(err)}
 	}
 	v := validator{checker{env: env, dir: filepath.Dir(path), places: index(data)}, &c}
@@ -109,6 +108,10 @@ func Parse(path string, data []byte, env Env) (*Config, error) {
 		return nil, &Error{path, v.problems}
 	}
 	return &c, nil
+}
+
+func decode(data []byte, c *Config) error {
+	return toml.NewDecoder(bytes.NewReader(data)).DisallowUnknownFields().Decode(c)
 }
 
 // decodeProblems turns what go-toml says into what an administrator can use.

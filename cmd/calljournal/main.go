@@ -42,7 +42,7 @@ type verbs struct {
 	Capture  captureVerb  `cmd:"" help:"Record what a PBX says to files, for replay."`
 	Replay   replayVerb   `cmd:"" help:"Rebuild calls from a recorded event stream, without a PBX."`
 	Service  serviceVerb  `cmd:"" help:"Install or control the system service."`
-	Token    tokenVerb    `cmd:"" help:"Make a token for the HTTP interface."`
+	Token    tokenVerb    `cmd:"" help:"Make, list and revoke what opens the HTTP interface to programs."`
 	User     userVerb     `cmd:"" help:"Who signs in with a name and a password."`
 	Access   accessVerb   `cmd:"" help:"Who read what of the journal."`
 	Consumer consumerVerb `cmd:"" help:"Consumers of the feed."`
@@ -54,6 +54,7 @@ type verbs struct {
 	Version  versionVerb  `cmd:"" help:"Print version, commit and Go version."`
 
 	Doctor     doctorVerb     `cmd:"" help:"Look at the installation and say what to change. Exit code 1: a fault, 4: only advice."`
+	Reload     reloadVerb     `cmd:"" help:"Have the daemon read its configuration again; says what that changed and what needs a restart."`
 	Completion completionVerb `cmd:"" help:"Print the completion of this command line for a shell."`
 	Manual     manualVerb     `cmd:"" hidden:"" help:"Print the manual page."`
 }

@@ -44,7 +44,8 @@ func runDaemon(sh *shell) error {
 	signal.Notify(reload, syscall.SIGHUP)
 	defer signal.Stop(reload)
 	alive, started := systemdNotify(log)
-	a, err := agent.New(agent.Options{Config: c, Logger: log, Level: level, Version: version, Alive: alive, Started: started})
+	reread := func() (*config.Config, error) { return config.Load(sh.config, sh.env) }
+	a, err := agent.New(agent.Options{Config: c, Reread: reread, Logger: log, Level: level, Version: version, Alive: alive, Started: started})
 	if err != nil {
 		return err
 	}
@@ -55,12 +56,7 @@ func runDaemon(sh *shell) error {
 			case <-ctx.Done():
 				return
 			case <-reload:
-				c, err := config.Load(sh.config, sh.env)
-				if err != nil {
-					log.Error("configuration not taken over", "err", err)
-					continue
-				}
-				a.Reload(c)
+				_, _, _ = a.Reread() // it has said what is wrong
 			}
 		}
 	}()

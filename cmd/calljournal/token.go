@@ -1,22 +1,35 @@
 package main
 
 import (
+	"cmp"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
+	"errors"
 	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strconv"
 
+	"calljournal/agent/api"
 	"calljournal/agent/config"
 )
 
 type tokenVerb struct {
+	Add    tokenAdd    `cmd:"" default:"withargs" help:"Make a token; it is shown once."`
+	List   tokenList   `cmd:"" help:"List the tokens of the configuration, without what is secret."`
+	Revoke tokenRevoke `cmd:"" help:"Take a token out of the configuration, and have the daemon forget it at once."`
+}
+
+type tokenAdd struct {
 	Name  string `arg:"" help:"Who gets it: central, crm, ..."`
 	Scope string `help:"sync (the feed), journal (calls), admin (everything)." enum:"sync,journal,admin" default:"sync"`
 }
 
 // Run prints a new token once and what to write where. It touches no file: the
 // configuration belongs to the administrator.
-func (v tokenVerb) Run(sh *shell) error {
+func (v tokenAdd) Run(sh *shell) error {
 	if !config.GoodName(v.Name) {
 		return &exitError{exitUsage, fmt.Sprintf("%q: want a name of letters, digits, dots, dashes and underscores", v.Name)}
 	}
@@ -44,4 +57,92 @@ a gap: add the new one under another name, reload, hand it out, then remove the 
 With token_file, so that the service may read the file: calljournal service install && calljournal service restart
 `, token, sh.config, v.Name, v.Name, v.Scope, v.Name, sha256.Sum256([]byte(token)))
 	return err
+}
+
+type tokenList struct {
+	JSON bool `name:"json" help:"As JSON."`
+}
+
+type tokenRow struct {
+	Name        string `json:"name"`
+	Scope       string `json:"scope"`
+	Department  string `json:"department"`
+	MaskNumbers bool   `json:"mask_numbers"`
+	From        string `json:"from"` // where its secret stands
+}
+
+func (v tokenList) Run(sh *shell) error {
+	c, err := config.Load(sh.config, sh.env)
+	if err != nil {
+		return err
+	}
+	rows, cells := []tokenRow{}, [][]string{}
+	for _, t := range c.HTTP.Token {
+		from := "in the configuration"
+		switch {
+		case t.TokenFile != "":
+			from = t.TokenFile
+		case t.TokenHash != "":
+			from = "its hash in the configuration"
+		}
+		rows = append(rows, tokenRow{t.Name, t.Scope, t.Department, t.MaskNumbers, from})
+		cells = append(cells, []string{plain(t.Name), t.Scope, cmp.Or(plain(t.Department), "all"), strconv.FormatBool(t.MaskNumbers), plain(from)})
+	}
+	if v.JSON {
+		return sh.json(map[string]any{"tokens": rows})
+	}
+	if len(rows) == 0 {
+		fmt.Fprintln(sh.errOut, "There is no token: calljournal token NAME makes one.")
+		return nil
+	}
+	_, err = fmt.Fprintln(sh.screen(), tableText([]string{"NAME", "SCOPE", "DEPARTMENT", "MASKED", "SECRET"}, cells))
+	return err
+}
+
+type tokenRevoke struct {
+	Name string `arg:"" help:"As calljournal token list shows it."`
+}
+
+// Run takes the token's table out of the file, and nothing else. What remains is
+// read once as the daemon will, before it takes the place of the old.
+func (v tokenRevoke) Run(sh *shell) error {
+	c, err := config.Load(sh.config, sh.env)
+	if err != nil {
+		return err
+	}
+	text, err := os.ReadFile(sh.config)
+	if err != nil {
+		return err
+	}
+	rest, err := config.WithoutToken(text, v.Name)
+	if err != nil {
+		return fmt.Errorf("%s: %w\nTry: calljournal token list", sh.config, err)
+	}
+	after, err := config.Parse(sh.config, rest, sh.env)
+	if err != nil || len(after.HTTP.Token) != len(c.HTTP.Token)-1 {
+		return fmt.Errorf("%s: the token %q cannot be taken out by itself; take its [[http.token]] out by hand, then: calljournal reload", sh.config, v.Name)
+	}
+	st, err := os.Stat(sh.config)
+	if err != nil {
+		return err
+	}
+	if _, err := whole(sh.config, func(w io.Writer) (int64, error) {
+		n, err := w.Write(rest)
+		return int64(n), err
+	}); err != nil {
+		return fmt.Errorf("write the configuration: %w", err)
+	}
+	if err := sameOwner(sh.config, st); err != nil {
+		return err
+	}
+	fmt.Fprintf(sh.out, "The token %q is no longer in %s.\n", v.Name, sh.config)
+	for _, t := range c.HTTP.Token {
+		if t.Name == v.Name && t.TokenFile != "" {
+			fmt.Fprintf(sh.out, "Its file %s is not needed any more.\n", filepath.Clean(t.TokenFile))
+		}
+	}
+	if err := reload(sh); !errors.Is(err, api.ErrNoDaemon) {
+		return err
+	}
+	return nil
 }
