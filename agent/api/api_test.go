@@ -435,16 +435,16 @@ func TestWrongTokensSlowDown(t *testing.T) {
 		if r.get(t, "/v1/sync", "guess"); time.Since(began) != 0 {
 			t.Errorf("after a pause a mistake is one again: %v", time.Since(began))
 		}
-		codes := make(chan int, 100)
-		for range 100 {
+		codes := make(chan int, 500)
+		for range 500 {
 			go func() { codes <- r.get(t, "/v1/sync", "guess").Code }()
 		}
 		counts := map[int]int{}
-		for range 100 {
+		for range 500 {
 			counts[<-codes]++
 		}
-		if counts[429] == 0 || counts[429]+counts[401] != 100 {
-			t.Errorf("a hundred at a time: %v", counts)
+		if counts[429] == 0 || counts[429]+counts[401] != 500 {
+			t.Errorf("five hundred at a time: %v", counts)
 		}
 	})
 }

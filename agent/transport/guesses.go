@@ -14,8 +14,8 @@ const (
 	guessLongest = 2 * time.Second
 	guessForget  = time.Minute
 	guessers     = 1024 // addresses remembered; a token is long enough without this
-	guessWaiting = 64   // answers held back at a time, in all
-	guessEach    = 8    // and of one address
+	guessWaiting = 1024 // answers held back at a time, in all
+	guessEach    = 256  // and of one address
 )
 
 // Guesses slows down whoever tries tokens: the answer to a wrong one comes the

@@ -10,8 +10,9 @@ import (
 )
 
 // Listener accepts TCP connections, but holds no more than a number of them at a
-// time. When it is full, a new one takes the place of the one that has been idle
-// for the longest time, so that connections that do nothing keep nobody out.
+// time. When it is full, a new one takes the place of an idle one: of the address
+// that has the most connections, the one that has been idle for the longest time.
+// So connections that do nothing keep nobody out.
 //
 // The http.Server that serves it must have its ConnState hook set to ConnState:
 // only the server knows what is idle.
@@ -23,8 +24,14 @@ type Listener struct {
 	close  func() error
 
 	mu   sync.Mutex
-	idle *list.List // of net.Conn, the longest idle first
+	from map[string]*visitor // by origin; those without a connection are not there
 	at   map[net.Conn]*list.Element
+}
+
+// visitor is who has connections open.
+type visitor struct {
+	open int
+	idle list.List // of net.Conn, the longest idle first
 }
 
 // Listen opens address for at most most connections, with TLS if files names a
@@ -40,7 +47,7 @@ func Listen(address string, files Files, most int, log *slog.Logger) (*Listener,
 	}
 	l := &Listener{
 		Listener: inner, slots: make(chan struct{}, most), idled: make(chan struct{}, 1), closed: make(chan struct{}),
-		idle: list.New(), at: map[net.Conn]*list.Element{},
+		from: map[string]*visitor{}, at: map[net.Conn]*list.Element{},
 	}
 	l.close = sync.OnceValue(func() error {
 		close(l.closed)
@@ -60,27 +67,37 @@ func (l *Listener) Close() error { return l.close() }
 func (l *Listener) ConnState(c net.Conn, state http.ConnState) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	v := l.from[origin(c.RemoteAddr().String())]
+	if v == nil {
+		return // closed already
+	}
 	if e, ok := l.at[c]; ok {
-		l.idle.Remove(e)
+		v.idle.Remove(e)
 		delete(l.at, c)
 	}
 	if state != http.StateNew && state != http.StateIdle {
 		return
 	}
-	l.at[c] = l.idle.PushBack(c)
+	l.at[c] = v.idle.PushBack(c)
 	select {
 	case l.idled <- struct{}{}:
 	default:
 	}
 }
 
-// evict closes the connection that has been idle for the longest time. What is
-// closed is the socket itself: a TLS connection would first try to say goodbye.
+// evict closes an idle connection. What is closed is the socket itself: a TLS
+// connection would first try to say goodbye.
 func (l *Listener) evict() {
 	l.mu.Lock()
+	var most *visitor
+	for _, v := range l.from {
+		if v.idle.Len() > 0 && (most == nil || v.open > most.open) {
+			most = v
+		}
+	}
 	var c net.Conn
-	if e := l.idle.Front(); e != nil {
-		c = l.idle.Remove(e).(net.Conn)
+	if most != nil {
+		c = most.idle.Remove(most.idle.Front()).(net.Conn)
 		delete(l.at, c)
 	}
 	l.mu.Unlock()
@@ -90,6 +107,30 @@ func (l *Listener) evict() {
 	if c != nil {
 		_ = c.Close()
 	}
+}
+
+// enter counts a connection that has a slot.
+func (l *Listener) enter(c net.Conn) net.Conn {
+	from := origin(c.RemoteAddr().String())
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	v := l.from[from]
+	if v == nil {
+		v = &visitor{}
+		l.from[from] = v
+	}
+	v.open++
+	return &slotted{Conn: c, free: sync.OnceFunc(func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		if v.open--; v.open == 0 {
+			for e := v.idle.Front(); e != nil; e = e.Next() {
+				delete(l.at, e.Value.(net.Conn))
+			}
+			delete(l.from, from)
+		}
+		<-l.slots
+	})}
 }
 
 // counted is the listener beneath TLS, where the sockets are.
@@ -107,13 +148,13 @@ func (a counted) Accept() (net.Conn, error) {
 	for {
 		select {
 		case l.slots <- struct{}{}:
-			return &slotted{Conn: c, free: sync.OnceFunc(func() { <-l.slots })}, nil
+			return l.enter(c), nil
 		default:
 		}
 		l.evict()
 		select {
 		case l.slots <- struct{}{}:
-			return &slotted{Conn: c, free: sync.OnceFunc(func() { <-l.slots })}, nil
+			return l.enter(c), nil
 		case <-l.idled:
 		case <-l.closed:
 			c.Close()

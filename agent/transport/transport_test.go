@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -214,6 +215,40 @@ func TestListener_IdleMakeRoom(t *testing.T) {
 	}
 	if err := l.Close(); err != nil {
 		t.Error(err)
+	}
+}
+
+// A crowd from one address does not cost another one its only connection.
+func TestListener_CrowdOfOneAddress(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("there is one address to dial from only")
+	}
+	l := serveHello(t, transport.Files{}, 4)
+	dial := func(from string) net.Conn {
+		t.Helper()
+		c, err := (&net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}}).Dial("tcp", l.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { c.Close() })
+		return c
+	}
+	hello := func(c net.Conn) error {
+		_, _ = io.WriteString(c, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+		_, err := io.ReadAtLeast(c, make([]byte, 4096), len("HTTP/1.1 200 OK"))
+		return err
+	}
+	quiet := dial("127.0.0.2")
+	if err := hello(quiet); err != nil {
+		t.Fatal(err)
+	}
+	for range 50 {
+		if err := hello(dial("127.0.0.3")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := hello(quiet); err != nil {
+		t.Errorf("the connection that was idle for the longest time, of another address: %v", err)
 	}
 }
 
