@@ -66,9 +66,7 @@ func (a *Agent) Status(ctx context.Context) (api.Status, error) {
 	}
 	a.retentionStatus(&st)
 	a.sweepStatus(&st)
-	for _, t := range a.media.Trouble(ctx) {
-		st.Warnings = append(st.Warnings, t)
-	}
+	st.Warnings = append(st.Warnings, a.media.Trouble(ctx)...)
 	a.forwardStatus(&st)
 	if n := a.access.Lost(); n > 0 {
 		st.Problems = append(st.Problems, fmt.Sprintf("access log: %d entries could not be written: see to room and permissions in %s", n, c.Agent.DataDir))

@@ -65,8 +65,7 @@ func inGap(gaps []Gap, from, to Moment) bool {
 // time, the halves of Local channels. The first of a group began first.
 func byCall(rows []Event) [][]Event {
 	group := make([]int, len(rows)) // the row that stands for the group
-	var root func(int) int
-	root = func(i int) int {
+	root := func(i int) int {
 		for group[i] != i {
 			i = group[i]
 		}

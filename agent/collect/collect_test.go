@@ -177,7 +177,7 @@ func TestCollect_BadAgents(t *testing.T) {
 	toml := serveAgents(t, good, other)
 	toml = strings.Replace(toml, `name = "other-name"`, `name = "misnamed"`, 1)
 	toml += "[[agent]]\nname = \"absent\"\nurl = \"http://127.0.0.1:1\"\ntoken = \"0123456789abcdef\"\n"
-	toml += strings.Replace(strings.Replace(serveAgents(t, newFarAgent("locked")), agentToken, "quite another token", 1), "", "", 0)
+	toml += strings.Replace(serveAgents(t, newFarAgent("locked")), agentToken, "quite another token", 1)
 	c := startCentre(t, dsn, toml)
 	c.stored(t, "good", 1)
 	for name, want := range map[string][2]string{
