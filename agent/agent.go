@@ -42,6 +42,9 @@ type Options struct {
 	Store func(path string, o storage.Options) (Store, error)
 	// Reread gives the configuration as its file says it now; nil: there is none.
 	Reread func() (*config.Config, error)
+	// GroupMost is how many changes one commit takes, and so how many wait in
+	// memory for it while the disk is not there; 0 is 8192.
+	GroupMost int
 	// Alive, if set, is called about once a second while facts are being taken
 	// in: it feeds a watchdog. Started is called once, when everything runs.
 	Alive, Started func()
@@ -114,7 +117,7 @@ type Agent struct {
 // queues, which wire holds and counts, are the large ones.
 const (
 	eventsWaiting = 1024
-	groupMost     = 8192 // changes in a group; then ingest waits for the commit
+	groupMost     = 8192 // changes in a group, unless Options say otherwise; then ingest waits for the commit
 	factsWait     = 30 * time.Millisecond
 
 	linksEndWithin = 5 * time.Second
@@ -126,6 +129,9 @@ const (
 func New(o Options) (_ *Agent, err error) {
 	if o.Now == nil {
 		o.Now = time.Now
+	}
+	if o.GroupMost <= 0 {
+		o.GroupMost = groupMost
 	}
 	if o.Connect == nil {
 		o.Connect = Connect

@@ -57,6 +57,7 @@ func TestAgent_DiskFullLongerThanMemoryLasts(t *testing.T) {
 	var db *storage.DB
 	a, err := agent.New(agent.Options{
 		Config: c, Logger: slog.New(slog.DiscardHandler), Version: "test",
+		GroupMost: 512, // memory that this PBX fills soon, on a machine that has other work too
 		Connect: func(p config.PBX, log *slog.Logger) (connectors.Connector, error) {
 			return asterisk.New(asterisk.Config{Name: p.Name, Address: pbx.Addr(), Username: "u", Secret: "s", Logger: log, QueueBytes: 128 << 10}), nil
 		},
@@ -90,8 +91,8 @@ func TestAgent_DiskFullLongerThanMemoryLasts(t *testing.T) {
 			if took = time.Since(began); as(st) {
 				return took
 			}
-			if took > time.Minute {
-				t.Fatalf("not within a minute: %s: %+v", what, st)
+			if took > 5*time.Minute { // only so that a fault shows as what was waited for
+				t.Fatalf("it does not come about that %s: %+v", what, st)
 			}
 		}
 	}

@@ -60,7 +60,7 @@ func (a *Agent) ingest() {
 	}
 	for {
 		in, out := a.events, (chan group)(nil)
-		if g.changes >= groupMost {
+		if g.changes >= a.o.GroupMost {
 			in = nil
 		}
 		if g.due || in == nil {
@@ -115,7 +115,7 @@ func (a *Agent) ingest() {
 // It says whether there may be more.
 func (a *Agent) takeWaiting(g *group) bool {
 	for range burst {
-		if g.changes >= groupMost {
+		if g.changes >= a.o.GroupMost {
 			break
 		}
 		select {
@@ -137,7 +137,7 @@ func (a *Agent) tick(g *group, now time.Time) {
 	if a.o.Alive != nil {
 		a.o.Alive()
 	}
-	if g.changes >= groupMost || len(a.events) > 0 {
+	if g.changes >= a.o.GroupMost || len(a.events) > 0 {
 		return
 	}
 	at := call.MomentOf(a.now())
@@ -248,7 +248,7 @@ func (a *Agent) note(g *group, l *link, e *call.Event, c call.Change) {
 // links saw last goes with it, so that the next run knows where its gap begins.
 func (a *Agent) finish(g group) {
 	for a.takeWaiting(&g) {
-		if g.changes >= groupMost {
+		if g.changes >= a.o.GroupMost {
 			a.groups <- g
 			g = newGroup()
 		}
