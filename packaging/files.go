@@ -23,3 +23,21 @@ var Example string
 //
 //go:embed collect.toml
 var CollectExample string
+
+// What lets calljournal in: a user of Asterisk's manager interface, and one of
+// FreeSWITCH's directory, each with no more rights than the rules need. The README
+// shows the same; `calljournal setup` puts user, secret and address in.
+//
+//go:embed pbx/asterisk.conf
+var AsteriskUser string
+
+//go:embed pbx/freeswitch.xml
+var FreeSWITCHUser string
+
+// What stands in AsteriskUser and FreeSWITCHUser for what each installation has of
+// its own.
+const (
+	ExampleUser   = "calljournal"
+	ExampleSecret = "a-long-random-secret"
+	ExamplePermit = "127.0.0.1/255.255.255.255"
+)

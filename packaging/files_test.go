@@ -168,3 +168,22 @@ func TestMonitoring_NamesMetricsThatAreThere(t *testing.T) {
 		t.Errorf("grafana.json: %v, %d panels", err, len(dashboard.Panels))
 	}
 }
+
+// The lines that let calljournal in are those of the README.
+func TestUsers_AreThoseOfTheREADME(t *testing.T) {
+	readme, err := os.ReadFile(filepath.Join("..", "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range []string{packaging.AsteriskUser, packaging.FreeSWITCHUser} {
+		if !strings.Contains(string(readme), text) {
+			t.Errorf("the README does not show:\n%s", text)
+		}
+		if !strings.Contains(text, packaging.ExampleUser) || strings.Count(text, packaging.ExampleSecret) != 1 {
+			t.Errorf("there is no place for user and secret:\n%s", text)
+		}
+	}
+	if !strings.Contains(packaging.AsteriskUser, packaging.ExamplePermit) {
+		t.Error("there is no place for the address")
+	}
+}

@@ -52,6 +52,8 @@ type Options struct {
 	Patience time.Duration
 }
 
+const defaultPatience = 10 * time.Second
+
 type examination struct {
 	Options
 	findings []Finding
@@ -60,7 +62,7 @@ type examination struct {
 // Examine makes every check. It ends early when ctx does.
 func Examine(ctx context.Context, o Options) []Finding {
 	if o.Patience == 0 {
-		o.Patience = 10 * time.Second
+		o.Patience = defaultPatience
 	}
 	if o.Synced == nil {
 		o.Synced = clockSynced

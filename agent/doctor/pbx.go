@@ -1,7 +1,6 @@
 package doctor
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -14,12 +13,23 @@ import (
 
 	"calljournal/agent/call"
 	"calljournal/agent/config"
+	"calljournal/agent/setup"
 	"calljournal/connectors"
 )
 
 // skewMost is how far the PBX's clock may be from ours: recordings and calls are
 // looked for by time of day.
 const skewMost = 2 * time.Second
+
+// Link looks at the link to one PBX alone, as Examine does. Of o it needs Connect.
+func Link(ctx context.Context, p config.PBX, o Options) []Finding {
+	if o.Patience == 0 {
+		o.Patience = defaultPatience
+	}
+	x := &examination{Options: o}
+	x.link(ctx, p)
+	return x.findings
+}
 
 // links signs in to each PBX as the daemon does and hears what it says of itself.
 func (x *examination) links(ctx context.Context) {
@@ -115,7 +125,7 @@ func (x *examination) managerConf(context.Context) {
 			continue
 		}
 		path := filepath.Join(x.Root, "etc/asterisk/manager.conf")
-		sections, err := readSections(path)
+		manager, err := setup.ReadAsterisk(x.Root, "/etc/asterisk/manager.conf")
 		switch {
 		case errors.Is(err, os.ErrNotExist):
 			x.add(Unknown, "manager.conf", p.Name, "not on this machine", "")
@@ -124,31 +134,31 @@ func (x *examination) managerConf(context.Context) {
 			x.add(Unknown, "manager.conf", p.Name, err.Error(), "run it as root")
 			continue
 		}
-		user := sections[p.Username]
+		user := manager.Named(p.Username)
 		if user == nil {
-			x.add(Unknown, "manager.conf", p.Name, fmt.Sprintf("the user %q is not in %s; it may be in a file that it includes", p.Username, path), "")
+			x.add(Unknown, "manager.conf", p.Name, fmt.Sprintf("the user %q is neither in %s nor in a file that it includes", p.Username, path), "")
 			continue
 		}
-		x.managerUser(p, path, user)
+		x.managerUser(p, filepath.Join(x.Root, user.File), user)
 	}
 }
 
-func (x *examination) managerUser(p config.PBX, path string, user map[string]string) {
+func (x *examination) managerUser(p config.PBX, path string, user *setup.Section) {
 	well := true
 	bad := func(v Verdict, found, remedy string) {
 		well = false
 		x.add(v, "manager.conf", p.Name, found, remedy+" in ["+p.Username+"] of "+path+", then: asterisk -rx 'manager reload'")
 	}
-	if n, err := strconv.Atoi(user["writetimeout"]); err != nil || n < writeTimeoutLeast {
-		bad(Advice, fmt.Sprintf("writetimeout is %q: a moment's stall costs the session and a gap", user["writetimeout"]), "set writetimeout = 5000")
+	if n, err := strconv.Atoi(user.Get("writetimeout")); err != nil || n < writeTimeoutLeast {
+		bad(Advice, fmt.Sprintf("writetimeout is %q: a moment's stall costs the session and a gap", user.Get("writetimeout")), "set writetimeout = 5000")
 	}
-	if user["eventfilter"] != "" {
-		bad(Fault, fmt.Sprintf("eventfilter = %s keeps events from us", user["eventfilter"]), "take eventfilter out")
+	if user.Get("eventfilter") != "" {
+		bad(Fault, fmt.Sprintf("eventfilter = %s keeps events from us", user.Get("eventfilter")), "take eventfilter out")
 	}
-	if user["permit"] == "" && user["deny"] == "" && user["acl"] == "" {
+	if user.Get("permit") == "" && user.Get("deny") == "" && user.Get("acl") == "" {
 		bad(Advice, "anybody who knows the secret may sign in from anywhere", "set deny = 0.0.0.0/0.0.0.0 and permit = 127.0.0.1/255.255.255.255")
 	}
-	read := strings.Split(strings.ReplaceAll(user["read"], " ", ""), ",")
+	read := strings.Split(strings.ReplaceAll(user.Get("read"), " ", ""), ",")
 	for _, class := range []string{"call", "system", "agent"} {
 		if !contains(read, class) && !contains(read, "all") {
 			bad(Fault, fmt.Sprintf("read lacks the class %q, whose events calls are rebuilt from", class), "set read = system,call,agent,dialplan")
@@ -166,33 +176,4 @@ func contains(list []string, s string) bool {
 		}
 	}
 	return false
-}
-
-// readSections reads Asterisk's format: [name], key = value or key => value,
-// comments from a semicolon. Of a key given twice the last counts.
-func readSections(path string) (map[string]map[string]string, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	sections := map[string]map[string]string{}
-	var section map[string]string
-	lines := bufio.NewScanner(f)
-	for lines.Scan() {
-		line, _, _ := strings.Cut(lines.Text(), ";")
-		line = strings.TrimSpace(line)
-		if name, ok := strings.CutPrefix(line, "["); ok {
-			name, _, _ = strings.Cut(name, "]")
-			if section = sections[name]; section == nil {
-				section = map[string]string{}
-				sections[name] = section
-			}
-			continue
-		}
-		if key, value, ok := strings.Cut(line, "="); ok && section != nil {
-			section[strings.ToLower(strings.TrimSpace(key))] = strings.TrimSpace(strings.TrimPrefix(value, ">"))
-		}
-	}
-	return sections, lines.Err()
 }

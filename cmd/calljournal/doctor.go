@@ -64,13 +64,20 @@ func (v doctorVerb) Run(sh *shell) error {
 
 // print shows the worst first, each with what to do.
 func (v doctorVerb) print(w io.Writer, findings []doctor.Finding) error {
-	var b strings.Builder
 	count := map[doctor.Verdict]int{}
 	for _, f := range findings {
 		count[f.Verdict]++
 	}
+	_, err := fmt.Fprintf(w, "%s%d faults, %d pieces of advice, %d not known, %d well\n", findingsText(findings, v.All),
+		count[doctor.Fault], count[doctor.Advice], count[doctor.Unknown], count[doctor.Well])
+	return err
+}
+
+// findingsText shows the worst first, and what is well only if all is asked for.
+func findingsText(findings []doctor.Finding, all bool) string {
+	var b strings.Builder
 	for _, verdict := range []doctor.Verdict{doctor.Fault, doctor.Advice, doctor.Unknown, doctor.Well} {
-		if verdict == doctor.Well && !v.All {
+		if verdict == doctor.Well && !all {
 			continue
 		}
 		for _, f := range findings {
@@ -94,7 +101,5 @@ func (v doctorVerb) print(w io.Writer, findings []doctor.Finding) error {
 			}
 		}
 	}
-	fmt.Fprintf(&b, "%d faults, %d pieces of advice, %d not known, %d well\n", count[doctor.Fault], count[doctor.Advice], count[doctor.Unknown], count[doctor.Well])
-	_, err := io.WriteString(w, b.String())
-	return err
+	return b.String()
 }

@@ -53,6 +53,7 @@ type verbs struct {
 	Compact  compactVerb  `cmd:"" help:"Give free space in the journal's file back to the disk. The daemon must be stopped."`
 	Version  versionVerb  `cmd:"" help:"Print version, commit and Go version."`
 
+	Setup      setupVerb      `cmd:"" help:"Find the PBX, write the configuration, test the link and start the service. Asks, or takes flags."`
 	Doctor     doctorVerb     `cmd:"" help:"Look at the installation and say what to change. Exit code 1: a fault, 4: only advice."`
 	Reload     reloadVerb     `cmd:"" help:"Have the daemon read its configuration again; says what that changed and what needs a restart."`
 	Completion completionVerb `cmd:"" help:"Print the completion of this command line for a shell."`

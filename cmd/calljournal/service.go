@@ -39,21 +39,25 @@ func (serviceStop) Run(sh *shell) error    { return controlService(sh, "stop") }
 func (serviceRestart) Run(sh *shell) error { return controlService(sh, "restart") }
 
 func (serviceInstall) Run(sh *shell) error {
+	if err := installService(sh); err != nil {
+		return err
+	}
+	fmt.Fprintln(sh.out, "Installed. Next: calljournal service start, then calljournal status")
+	return nil
+}
+
+func installService(sh *shell) error {
 	// A service that cannot start is not worth installing.
 	c, err := config.Load(sh.config, sh.env)
 	if err != nil {
 		return err
 	}
-	if runtime.GOOS == "linux" {
+	if systemdRuns() {
 		if err := credentials(sh, c); err != nil {
 			return err
 		}
 	}
-	if err := install(sh); err != nil {
-		return err
-	}
-	fmt.Fprintln(sh.out, "Installed. Next: calljournal service start, then calljournal status")
-	return nil
+	return install(sh)
 }
 
 // install also serves to install again: for another place, another
@@ -66,6 +70,9 @@ func install(sh *shell) error {
 		}
 		if err != nil {
 			return err
+		}
+		if !systemdRuns() {
+			return nil // the package has enabled its init script
 		}
 		return systemctl("enable")
 	}
@@ -97,6 +104,12 @@ func readable(path string) error {
 // package's, also after its next upgrade.
 func packaged() bool {
 	_, err := os.Stat("/usr/lib/systemd/system/" + serviceName + ".service")
+	return runtime.GOOS == "linux" && err == nil
+}
+
+// systemdRuns: the unit may be there on a machine that something else looks after.
+func systemdRuns() bool {
+	_, err := os.Stat("/run/systemd/system")
 	return runtime.GOOS == "linux" && err == nil
 }
 
