@@ -100,8 +100,8 @@ func contentLength(head []byte) int {
 	for line := range bytes.Lines(head) {
 		name, value, ok := bytes.Cut(line, []byte(":"))
 		if ok && bytes.EqualFold(bytes.TrimSpace(name), []byte("Content-Length")) {
-			if n, err := strconv.Atoi(string(bytes.TrimSpace(value))); err == nil && n > 0 && n < 1<<40 {
-				return n
+			if n, err := strconv.Atoi(string(bytes.TrimSpace(value))); err == nil && n > 0 {
+				return min(n, 1<<30) // more is too much in any case, and an int may have 32 bits
 			}
 		}
 	}
