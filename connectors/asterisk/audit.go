@@ -1,7 +1,6 @@
 package asterisk
 
 import (
-	"math/rand/v2"
 	"strconv"
 	"strings"
 	"time"
@@ -21,16 +20,10 @@ type audit struct {
 	denied bool
 }
 
-// auditLater sets the time of the next audit: jittered, so that those of many
-// links do not fall together.
-func (s *session) auditLater(d time.Duration) {
-	s.auditDue = s.now().Add(d - d/6 + rand.N(d/3+1))
-}
-
 func (s *session) auditIsDue(now time.Time) bool {
-	if s.audit != nil && now.Sub(s.audit.asked) >= s.c.cfg.AnswerWithin {
+	if s.audit != nil && now.Sub(s.audit.asked) >= s.Link.AnswerWithin {
 		s.audit = nil // no answer: the next one will do
-		s.auditLater(s.c.cfg.AuditEvery)
+		s.auditDue = s.NextAudit()
 	}
 	return s.survey == nil && s.audit == nil && !s.auditDue.IsZero() && now.After(s.auditDue)
 }
@@ -41,10 +34,10 @@ const markAudit = "audit"
 
 func (s *session) askAudit() {
 	s.audits++
-	s.audit = &audit{asked: s.now(), id: markAudit + strconv.Itoa(s.audits)}
-	s.c.record(wire.Asked, s.tag+" "+s.audit.id)
-	if s.line != nil {
-		_ = s.line.Send(action("CoreShowChannels", s.tag+s.audit.id)) // else the line ends
+	s.audit = &audit{asked: s.Now(), id: markAudit + strconv.Itoa(s.audits)}
+	s.Link.Record(wire.Asked, s.tag+" "+s.audit.id, time.Now())
+	if s.Line != nil {
+		_ = s.Line.Send(action("CoreShowChannels", s.tag+s.audit.id)) // else the line ends
 	}
 }
 
@@ -75,15 +68,14 @@ func (s *session) compare() {
 		s.auditDue = time.Time{} // nor will it be allowed later
 		return
 	}
-	if lost := s.roll.Compare(a.listed, s.pbxTime(s.seen)); len(lost) > 0 {
-		s.c.log.Warn("the PBX's list of channels is not what its events said", "session", s.number, "legs", len(lost), "leg", string(lost[0]))
-		s.send(s.roll.Loss(s.pbxTime(s.seen), s.seen))
+	if loss, lost := s.Compare(a.listed, s.pbxTime(s.Seen)); lost {
+		s.Send(loss)
 		s.ask()
 		return
 	}
-	if len(s.roll.Suspects()) > 0 {
-		s.auditDue = s.now().Add(s.c.cfg.AuditConfirm)
+	if len(s.Roll.Suspects()) > 0 {
+		s.auditDue = s.Now().Add(s.Link.AuditConfirm)
 		return
 	}
-	s.auditLater(s.c.cfg.AuditEvery)
+	s.auditDue = s.NextAudit()
 }

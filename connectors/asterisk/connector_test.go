@@ -142,7 +142,7 @@ func TestRun_TellsWhatIsWrong(t *testing.T) {
 			if !errors.Is(err, test.kind) {
 				t.Errorf("got %v, want %v", err, test.kind)
 			}
-			for _, w := range append(test.words, l.cfg.Address) {
+			for _, w := range append(test.words, l.link.Address) {
 				if !strings.Contains(fmt.Sprint(err), w) {
 					t.Errorf("the error does not say %q: %v", w, err)
 				}
@@ -641,7 +641,7 @@ func TestRun_Restart(t *testing.T) {
 func TestRun_EndsAnywhere(t *testing.T) {
 	for _, stop := range []bool{true, false} {
 		for n := range 14 {
-			var l *link
+			var l *watched
 			ready := make(chan struct{})
 			l = newLink(t, Config{IdleAfter: 5 * time.Millisecond, Address: serve(t, func(p *peer) {
 				<-ready

@@ -203,8 +203,8 @@ func hangup(n int) string {
 	return fmt.Sprintf("Event: Hangup\nPrivilege: call,all\nTimestamp: 1795376013.%06d\nChannel: PJSIP/101-%08x\nUniqueid: 1795376013.%d\nLinkedid: 1795376013.%d\nCause: 16\nCause-txt: Normal Clearing\n\n", n%1_000_000, n, n, n)
 }
 
-// link runs a Connector in the background and collects what it emits.
-type link struct {
+// watched runs a Connector in the background and collects what it emits.
+type watched struct {
 	*Connector
 	stop   context.CancelFunc
 	facts  chan call.Event
@@ -213,14 +213,14 @@ type link struct {
 	number uint64
 }
 
-func connect(t *testing.T, cfg Config) *link {
+func connect(t *testing.T, cfg Config) *watched {
 	t.Helper()
 	l := newLink(t, cfg)
 	l.run(t, func(e call.Event) { l.facts <- e })
 	return l
 }
 
-func newLink(t *testing.T, cfg Config) *link {
+func newLink(t *testing.T, cfg Config) *watched {
 	cfg.Name = "main"
 	if cfg.Username == "" {
 		cfg.Username = testUser
@@ -228,11 +228,11 @@ func newLink(t *testing.T, cfg Config) *link {
 	if cfg.Secret == "" {
 		cfg.Secret = testSecret
 	}
-	return &link{Connector: New(cfg), facts: make(chan call.Event, 1<<16)}
+	return &watched{Connector: New(cfg), facts: make(chan call.Event, 1<<16)}
 }
 
 // run begins the next session.
-func (l *link) run(t *testing.T, emit func(call.Event)) {
+func (l *watched) run(t *testing.T, emit func(call.Event)) {
 	t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
 	l.stop, l.ended, l.err = stop, make(chan struct{}), nil
@@ -246,7 +246,7 @@ func (l *link) run(t *testing.T, emit func(call.Event)) {
 }
 
 // wait gives the session's error when it has ended.
-func (l *link) wait(t *testing.T) error {
+func (l *watched) wait(t *testing.T) error {
 	t.Helper()
 	select {
 	case <-l.ended:
@@ -258,7 +258,7 @@ func (l *link) wait(t *testing.T) error {
 }
 
 // next gives the next fact.
-func (l *link) next(t *testing.T) call.Event {
+func (l *watched) next(t *testing.T) call.Event {
 	t.Helper()
 	select {
 	case e := <-l.facts:
@@ -277,7 +277,7 @@ func (l *link) next(t *testing.T) call.Event {
 }
 
 // until gives the facts up to the first of a kind.
-func (l *link) until(t *testing.T, kind call.Kind) []call.Event {
+func (l *watched) until(t *testing.T, kind call.Kind) []call.Event {
 	t.Helper()
 	var all []call.Event
 	for {

@@ -33,8 +33,8 @@ func action(name, id string, headers ...string) []byte {
 // challenge, so that the secret stays here, and in clear only if the PBX has no
 // challenges. It gives the greeting.
 func (c *Connector) signIn(line *wire.Line) (string, error) {
-	if strings.ContainsAny(c.cfg.Username+c.cfg.Secret, "\r\n\x00") {
-		return "", c.fail("sign in", errors.New("the user name or the secret contains a line break"), "check username and secret in the configuration")
+	if strings.ContainsAny(c.link.Username+c.link.Secret, "\r\n\x00") {
+		return "", c.link.Fail("sign in", errors.New("the user name or the secret contains a line break"), "check username and secret in the configuration")
 	}
 	greeting, err := line.ReadLine()
 	if err != nil || !strings.HasPrefix(greeting, "Asterisk Call Manager") {
@@ -44,15 +44,15 @@ func (c *Connector) signIn(line *wire.Line) (string, error) {
 	if err != nil {
 		return "", c.noAnswer("Challenge", err)
 	}
-	login := []string{"Username", c.cfg.Username, "Events", eventMask}
+	login := []string{"Username", c.link.Username, "Events", eventMask}
 	if challenge := answer["challenge"]; strings.EqualFold(answer["response"], "Success") && challenge != "" {
-		key := md5.Sum([]byte(challenge + c.cfg.Secret))
+		key := md5.Sum([]byte(challenge + c.link.Secret))
 		login = append(login, "AuthType", "MD5", "Key", hex.EncodeToString(key[:]))
-		c.warn(warnClear, "")
+		c.link.Warn(warnClear, "")
 	} else {
-		login = append(login, "Secret", c.cfg.Secret)
-		if c.cfg.TLS == nil && !wire.Loopback(c.cfg.Address) {
-			c.warn(warnClear, "the PBX refuses the MD5 challenge ("+wire.Quote([]byte(answer["message"]))+"), so the secret goes over the network in clear: use TLS")
+		login = append(login, "Secret", c.link.Secret)
+		if c.link.TLS == nil && !wire.Loopback(c.link.Address) {
+			c.link.Warn(warnClear, "the PBX refuses the MD5 challenge ("+wire.Quote([]byte(answer["message"]))+"), so the secret goes over the network in clear: use TLS")
 		}
 	}
 	answer, err = ask(line, action("Login", "cj-login", login...))
@@ -60,7 +60,7 @@ func (c *Connector) signIn(line *wire.Line) (string, error) {
 		return "", c.noAnswer("Login", err)
 	}
 	if !strings.EqualFold(answer["response"], "Success") {
-		return "", c.fail("sign in", fmt.Errorf("%w: user %q: the PBX says %s", connectors.ErrLoginRefused, c.cfg.Username, wire.Quote([]byte(answer["message"]))),
+		return "", c.link.Fail("sign in", fmt.Errorf("%w: user %q: the PBX says %s", connectors.ErrLoginRefused, c.link.Username, wire.Quote([]byte(answer["message"]))),
 			"check username and secret against manager.conf, and its permit and deny for our address")
 	}
 	return greeting, nil
@@ -81,20 +81,20 @@ func (c *Connector) notAMI(first []byte, err error) error {
 		default:
 			hint = "this looks like " + known + ": " + hint
 		}
-		return c.fail("greet", fmt.Errorf("%w: %s", connectors.ErrNotAPBX, what), hint)
+		return c.link.Fail("greet", fmt.Errorf("%w: %s", connectors.ErrNotAPBX, what), hint)
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		return c.fail("greet", fmt.Errorf("%w: it says nothing", connectors.ErrNotAPBX), "a TLS port waits for the client to begin: if this is one, set tls = true")
+		return c.link.Fail("greet", fmt.Errorf("%w: it says nothing", connectors.ErrNotAPBX), "a TLS port waits for the client to begin: if this is one, set tls = true")
 	case errors.Is(err, io.EOF):
-		return c.fail("greet", fmt.Errorf("%w: the connection was closed before a greeting", connectors.ErrUnreachable), "is enabled = yes in manager.conf, and authlimit not used up?")
+		return c.link.Fail("greet", fmt.Errorf("%w: the connection was closed before a greeting", connectors.ErrUnreachable), "is enabled = yes in manager.conf, and authlimit not used up?")
 	}
-	return c.fail("greet", fmt.Errorf("%w: %w", connectors.ErrUnreachable, err), "")
+	return c.link.Fail("greet", fmt.Errorf("%w: %w", connectors.ErrUnreachable, err), "")
 }
 
 func (c *Connector) noAnswer(what string, err error) error {
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		err = errors.New("no answer in time")
 	}
-	return c.fail("sign in", fmt.Errorf("%w: %s: %w", connectors.ErrUnreachable, what, err), "")
+	return c.link.Fail("sign in", fmt.Errorf("%w: %s: %w", connectors.ErrUnreachable, what, err), "")
 }
 
 // ask sends an action and reads its answer, by lower-cased names, the first of

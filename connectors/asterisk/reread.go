@@ -4,7 +4,6 @@ import (
 	"errors"
 	"strconv"
 	"strings"
-	"time"
 
 	"calljournal/agent/call"
 	"calljournal/connectors/wire"
@@ -15,44 +14,31 @@ import (
 type rereading struct {
 	session *session
 	framer  *wire.AMI
-	seen    call.Moment
 }
 
 // Reread states the facts of a recorded link, chunk by chunk, as Run stated
 // them when it was recorded. A session that is recorded from its middle on begins
 // with a Began that holds a text: how things stood is not known then. Chunks with
 // no time have that of the PBX's stamps. It must not be mixed with Run.
-func (c *Connector) Reread(chunk wire.Chunk, emit func(call.Event)) {
-	r := c.reread
-	if chunk.Kind == wire.Began {
-		if len(chunk.Data) > 0 && r != nil {
-			return // the session goes on
-		}
-		r = &rereading{framer: wire.NewAMI(needed(), &c.count)}
-		c.sessions++
-		r.session = newSession(c, c.sessions, nil, call.Moment(chunk.Seen), nil)
-		r.session.tag = "\x00" // not known yet
-		r.session.now = func() time.Time { return r.session.seen.Time() }
-		c.reread = r
-	}
-	if r == nil {
+func (c *Connector) Reread(heard wire.Chunk, emit func(call.Event)) {
+	chunk, ok := c.link.Reread(heard)
+	if !ok {
 		return
 	}
-	s := r.session
-	s.emit = emit
-	if chunk.Seen != 0 {
-		r.seen = call.Moment(chunk.Seen)
-		if chunk.Kind == wire.Heard || chunk.Kind == wire.Answered {
-			c.count.LastByte.Store(chunk.Seen)
-		}
+	if chunk.First {
+		s := newSession(c, chunk.Session, nil, call.Moment(chunk.Seen), nil)
+		s.tag = "\x00" // not known yet
+		c.reread = &rereading{s, wire.NewAMI(needed(), &c.link.Count)}
 	}
+	s := c.reread.session
+	s.Emit = emit
 	if chunk.Skipped > 0 {
-		s.skipped(chunk.Skipped, r.seen)
+		s.lost(s.Skipped(chunk, s.pbxTime))
 	}
 	switch chunk.Kind {
 	case wire.Began:
 		s.ask()
-		if len(chunk.Data) > 0 {
+		if chunk.Middle {
 			s.survey.cutOff = true
 			s.conclude()
 		}
@@ -60,13 +46,11 @@ func (c *Connector) Reread(chunk wire.Chunk, emit func(call.Event)) {
 		s.asked(string(chunk.Data))
 	case wire.Heard:
 		if chunk.Seen != 0 {
-			s.waited(r.seen.Time())
+			s.waited(chunk.At.Time())
 		}
-		c.count.Bytes.Add(uint64(len(chunk.Data)))
-		r.framer.Feed(chunk.Data, chunk.Seen, func(msg []byte) { s.take(headers(msg)) })
+		c.reread.framer.Feed(chunk.Data, chunk.Seen, func(msg []byte) { s.take(headers(msg)) })
 	case wire.Ended:
 		s.finish(errors.New(string(chunk.Data)))
-		c.reread = nil
 	}
 }
 
@@ -89,19 +73,6 @@ func (s *session) asked(mark string) {
 	}
 }
 
-// skipped: the recording lacks something here.
-func (s *session) skipped(bytes uint64, at call.Moment) {
-	from := s.seen
-	s.seen = max(s.seen, at)
-	g := call.Event{Kind: call.LinkGap, From: s.pbxTime(from), At: s.pbxTime(s.seen), Seen: s.seen,
-		Data: strconv.FormatUint(bytes, 10) + " bytes are not in the recording"}
-	if s.survey != nil {
-		s.gaps = append(s.gaps, g)
-	} else {
-		s.send(g)
-	}
-}
-
 // headers reads a message as the parser does.
 func headers(msg []byte) map[string]string {
 	m := make(map[string]string)
@@ -111,11 +82,4 @@ func headers(msg []byte) map[string]string {
 		}
 	}
 	return m
-}
-
-// record leaves a mark in the recording that is made of this link, if one is.
-func (c *Connector) record(k wire.ChunkKind, text string) {
-	if c.cfg.Recorder != nil {
-		c.cfg.Recorder.Record(k, []byte(text), time.Now().UnixMicro())
-	}
 }

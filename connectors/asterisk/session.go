@@ -10,23 +10,16 @@ import (
 	"time"
 
 	"calljournal/agent/call"
-	"calljournal/connectors"
+	"calljournal/connectors/link"
 	"calljournal/connectors/wire"
 )
-
-// heldMost is how many facts may wait for a survey to end.
-const heldMost = 20_000
 
 // session is one connection from the moment amigo is ready: it takes the
 // messages in, one by one, on one goroutine.
 type session struct {
-	c      *Connector
-	number uint64
-	line   *wire.Line // nil: a recorded session
-	now    func() time.Time
-	emit   func(call.Event)
-	seq    uint64
-	tag    string // begins all ActionIDs of this session, and nobody else's
+	link.Session
+	c   *Connector
+	tag string // begins all ActionIDs of this session, and nobody else's
 
 	up      bool    // LinkUp is out
 	survey  *survey // under way
@@ -36,19 +29,16 @@ type session struct {
 	gaps    []call.Event  // told before the snapshot that heals them
 	held    []call.Event  // facts that came while a survey was under way
 
-	roll     connectors.Roll
 	audit    *audit // under way
 	audits   int
 	auditDue time.Time
 
-	seen    call.Moment   // arrival of the last message
 	ahead   time.Duration // how far the PBX's clock is ahead of ours
 	stamped bool          // its events carry a Timestamp, as far as is known
 }
 
 func newSession(c *Connector, number uint64, line *wire.Line, begun call.Moment, emit func(call.Event)) *session {
-	return &session{c: c, number: number, line: line, now: time.Now, emit: emit, tag: "cj-" + rand.Text()[:10] + "-",
-		seen: begun, stamped: true}
+	return &session{Session: c.link.Session(number, line, begun, emit), c: c, tag: "cj-" + rand.Text()[:10] + "-", stamped: true}
 }
 
 // run takes everything that comes until the line has ended and all that was read
@@ -57,14 +47,14 @@ func newSession(c *Connector, number uint64, line *wire.Line, begun call.Moment,
 func (s *session) run(p *parser) error {
 	pumped := make(chan error, 1)
 	var pump sync.WaitGroup
-	pump.Go(func() { pumped <- s.line.Pump(p.conn) })
+	pump.Go(func() { pumped <- s.Line.Pump(p.conn) })
 	defer func() {
-		s.line.End(errors.New("the session is over"))
+		s.Line.End(errors.New("the session is over"))
 		p.conn.Close()
 		pump.Wait()
 	}()
 	s.ask()
-	patience := time.NewTicker(max(time.Millisecond, min(s.c.cfg.AnswerWithin, s.c.cfg.AuditEvery, s.c.cfg.AuditConfirm)/4))
+	patience := time.NewTicker(max(time.Millisecond, min(s.Link.AnswerWithin, s.Link.AuditEvery, s.Link.AuditConfirm)/4))
 	defer patience.Stop()
 	for {
 		select {
@@ -94,7 +84,7 @@ func (s *session) run(p *parser) error {
 // for another one.
 func (s *session) waited(now time.Time) (again bool) {
 	if s.survey != nil {
-		if now.Sub(s.survey.asked) >= s.c.cfg.AnswerWithin {
+		if now.Sub(s.survey.asked) >= s.Link.AnswerWithin {
 			s.conclude()
 		}
 		return false
@@ -105,9 +95,9 @@ func (s *session) waited(now time.Time) (again bool) {
 // take takes in one message.
 func (s *session) take(m map[string]string) {
 	if us, err := strconv.ParseInt(m[wire.AMISeen], 10, 64); err == nil && us != 0 {
-		s.seen = call.Moment(us)
-	} else if at := message(m).stamp(); at != 0 && s.line == nil {
-		s.seen = max(s.seen, at) // a recording without its times
+		s.Seen = call.Moment(us)
+	} else if at := message(m).stamp(); at != 0 && s.Line == nil {
+		s.Seen = max(s.Seen, at) // a recording without its times
 	}
 	event := m["Event"]
 	if event == wire.AMIGap {
@@ -116,7 +106,7 @@ func (s *session) take(m map[string]string) {
 	}
 	if id, ours := strings.CutPrefix(m["ActionID"], s.tag); ours {
 		switch {
-		case s.survey != nil && s.survey.answer(id, m, s.seen):
+		case s.survey != nil && s.survey.answer(id, m, s.Seen):
 			s.conclude()
 		case s.audit != nil && s.audit.answer(id, m):
 			s.compare()
@@ -134,7 +124,7 @@ func (s *session) take(m map[string]string) {
 		return
 	}
 	s.checkStamp(m)
-	for _, e := range Normalise(m, s.seen) {
+	for _, e := range Normalise(m, s.Seen) {
 		s.fact(e)
 	}
 }
@@ -146,13 +136,18 @@ func (s *session) gap(m map[string]string) {
 	to, _ := strconv.ParseInt(m[wire.AMITo], 10, 64)
 	g := call.Event{Kind: call.LinkGap, From: s.pbxTime(call.Moment(from)), At: s.pbxTime(call.Moment(to)), Seen: call.Moment(to),
 		Data: m[wire.AMICount] + " messages lost: " + m[wire.AMIReason]}
-	s.c.log.Warn("messages of the PBX were lost", "session", s.number, "count", m[wire.AMICount], "why", m[wire.AMIReason])
+	s.Link.Log.Warn("messages of the PBX were lost", "session", s.Number, "count", m[wire.AMICount], "why", m[wire.AMIReason])
+	s.lost(g)
+	s.ask()
+}
+
+// lost states a loss: before the snapshot that heals it.
+func (s *session) lost(g call.Event) {
 	if s.survey != nil {
 		s.gaps = append(s.gaps, g) // its answers may be among the lost
 	} else {
-		s.send(g)
+		s.Send(g)
 	}
-	s.ask()
 }
 
 // booted: the PBX tells how long it has been up, at sign-in, and when it has
@@ -162,13 +157,13 @@ func (s *session) booted(m map[string]string) {
 	if err != nil || seconds < 0 || seconds > 1<<31 {
 		return
 	}
-	began := s.seen.Add(-time.Duration(seconds) * time.Second)
+	began := s.Seen.Add(-time.Duration(seconds) * time.Second)
 	if s.survey != nil {
 		s.survey.booted = began
 		return
 	}
 	if s.c.restarted(start{began, true}) {
-		s.send(call.Event{Kind: call.PBXStarted, At: s.pbxTime(s.seen), Seen: s.seen, From: began})
+		s.Send(call.Event{Kind: call.PBXStarted, At: s.pbxTime(s.Seen), Seen: s.Seen, From: began})
 		s.ask()
 	}
 }
@@ -181,9 +176,9 @@ func (s *session) checkStamp(m map[string]string) {
 	}
 	s.stamped = stamped
 	if stamped {
-		s.c.warn(warnStamps, "")
+		s.Link.Warn(warnStamps, "")
 	} else {
-		s.c.warn(warnStamps, "events carry no Timestamp, so times are those of arrival: set timestampevents = yes in the [general] part of manager.conf")
+		s.Link.Warn(warnStamps, "events carry no Timestamp, so times are those of arrival: set timestampevents = yes in the [general] part of manager.conf")
 	}
 }
 
@@ -199,20 +194,12 @@ func (s *session) pbxTime(m call.Moment) call.Moment {
 // fact states a fact, now or when the survey under way has ended.
 func (s *session) fact(e call.Event) {
 	if s.survey == nil {
-		s.send(e)
+		s.Send(e)
 		return
 	}
-	if s.held = append(s.held, e); len(s.held) >= heldMost {
+	if s.held = append(s.held, e); len(s.held) >= link.HeldMost {
 		s.conclude()
 	}
-}
-
-func (s *session) send(e call.Event) {
-	s.roll.Take(&e)
-	s.seq++
-	e.Session, e.Seq = s.number, s.seq
-	s.c.events.Add(1)
-	s.emit(e)
 }
 
 // finish states what is still held, then the end.
@@ -221,6 +208,6 @@ func (s *session) finish(why error) {
 		s.survey.cutOff = true
 		s.conclude()
 	}
-	last := call.Moment(s.c.count.LastByte.Load())
-	s.send(call.Event{Kind: call.LinkDown, At: s.pbxTime(last), Seen: last, Data: why.Error()})
+	last := call.Moment(s.Link.Count.LastByte.Load())
+	s.Send(call.Event{Kind: call.LinkDown, At: s.pbxTime(last), Seen: last, Data: why.Error()})
 }

@@ -68,7 +68,7 @@ type surveyed struct {
 // ask begins a survey, in the place of one under way.
 func (s *session) ask() {
 	v := &survey{
-		asked: s.now(), open: make(map[string]question), answered: make(map[string]bool),
+		asked: s.Now(), open: make(map[string]question), answered: make(map[string]bool),
 		legs: make(map[call.LegID]*surveyed), bridges: make(map[string]call.BridgeKind),
 		queues: make(map[call.LegID]string), parked: make(map[call.LegID]string),
 	}
@@ -77,14 +77,14 @@ func (s *session) ask() {
 	}
 	s.survey, s.audit = v, nil
 	s.surveys++
-	s.c.record(wire.Asked, s.tag+" "+strconv.Itoa(s.surveys))
+	s.Link.Record(wire.Asked, s.tag+" "+strconv.Itoa(s.surveys), time.Now())
 	for i, q := range questions {
 		if q.first && s.up {
 			continue
 		}
 		id := strconv.Itoa(s.surveys) + "." + strconv.Itoa(i)
 		v.open[id] = q
-		if s.line != nil && s.line.Send(action(q.action, s.tag+id)) != nil {
+		if s.Line != nil && s.Line.Send(action(q.action, s.tag+id)) != nil {
 			return // the line ends, and with it the survey
 		}
 	}
@@ -297,13 +297,13 @@ func created(id call.LegID, age time.Duration, now call.Moment) call.Moment {
 func (s *session) conclude() {
 	v := s.survey
 	s.survey = nil
-	s.auditLater(s.c.cfg.AuditEvery)
+	s.auditDue = s.NextAudit()
 	s.advise(v)
 	if v.clocked {
 		s.ahead = v.clock
 	}
-	at := s.pbxTime(s.seen)
-	began := startOf(v.settings, v.booted, wire.Loopback(s.c.cfg.Address))
+	at := s.pbxTime(s.Seen)
+	began := startOf(v.settings, v.booted, wire.Loopback(s.Link.Address))
 	restarted := s.c.restarted(began)
 	if began.at != 0 {
 		began = s.c.started // the same process is the same moment
@@ -311,31 +311,31 @@ func (s *session) conclude() {
 	if !s.up {
 		s.up = true
 		if v.version != "" {
-			s.c.know("Asterisk " + v.version)
+			s.Link.Know("Asterisk " + v.version)
 		}
-		s.send(call.Event{Kind: call.LinkUp, At: at, Seen: s.seen, From: began.moment(), Data: s.c.Stats().PBXVersion})
+		s.Send(call.Event{Kind: call.LinkUp, At: at, Seen: s.Seen, From: began.moment(), Data: s.Link.Stats().PBXVersion})
 	}
 	if restarted {
-		s.send(call.Event{Kind: call.PBXStarted, At: at, Seen: s.seen, From: began.moment()})
+		s.Send(call.Event{Kind: call.PBXStarted, At: at, Seen: s.Seen, From: began.moment()})
 	}
 	gaps, held := s.gaps, s.held
 	s.gaps, s.held = nil, nil
 	for _, e := range gaps {
-		s.send(e)
+		s.Send(e)
 	}
 	// Without one whole list of the channels nothing can be said of them: an
 	// empty snapshot would mean that no call is up.
 	if v.answered["CoreShowChannels"] || v.answered["Status"] {
-		s.send(call.Event{Kind: call.Snapshot, At: at, Seen: s.seen, Live: v.live(s.pbxTime)})
+		s.Send(call.Event{Kind: call.Snapshot, At: at, Seen: s.Seen, Live: v.live(s.pbxTime)})
 		s.again, s.pause = time.Time{}, 0
 	} else if len(v.open) > 0 && !v.cutOff {
 		// Too busy to answer, not unwilling: ask again, ever more rarely, for
 		// facts are held up while it is asked.
-		s.pause = max(2*s.pause, 6*s.c.cfg.AnswerWithin)
-		s.again = s.now().Add(s.pause)
+		s.pause = max(2*s.pause, 6*s.Link.AnswerWithin)
+		s.again = s.Now().Add(s.pause)
 	}
 	for _, e := range held {
-		s.send(e)
+		s.Send(e)
 	}
 }
 
@@ -350,19 +350,19 @@ func (s *session) advise(v *survey) {
 	}
 	if len(v.denied) > 0 {
 		slices.Sort(v.denied)
-		s.c.warn(warnDenied, fmt.Sprintf("user %q may not ask %s, so calls that are up at a connect, or a restart of the PBX, may not be recognised: set write = reporting for it in manager.conf",
-			s.c.cfg.Username, strings.Join(v.denied, ", ")))
+		s.Link.Warn(warnDenied, fmt.Sprintf("user %q may not ask %s, so calls that are up at a connect, or a restart of the PBX, may not be recognised: set write = reporting for it in manager.conf",
+			s.Link.Username, strings.Join(v.denied, ", ")))
 	} else {
-		s.c.warn(warnDenied, "")
+		s.Link.Warn(warnDenied, "")
 	}
 	var silent []string
 	for _, q := range v.open {
 		silent = append(silent, q.action)
 	}
 	if slices.Sort(silent); len(silent) > 0 {
-		s.c.warn(warnSilent, fmt.Sprintf("the PBX did not answer %s within %v", strings.Join(silent, ", "), s.c.cfg.AnswerWithin))
+		s.Link.Warn(warnSilent, fmt.Sprintf("the PBX did not answer %s within %v", strings.Join(silent, ", "), s.Link.AnswerWithin))
 	} else {
-		s.c.warn(warnSilent, "")
+		s.Link.Warn(warnSilent, "")
 	}
 	if v.commands == nil {
 		return
@@ -374,10 +374,10 @@ func (s *session) advise(v *survey) {
 		}
 	}
 	if len(may) > 0 {
-		s.c.warn(warnRights, fmt.Sprintf("user %q may also %s: it needs nothing but read = system,call,agent,dialplan and write = reporting in manager.conf",
-			s.c.cfg.Username, strings.Join(may, ", ")))
+		s.Link.Warn(warnRights, fmt.Sprintf("user %q may also %s: it needs nothing but read = system,call,agent,dialplan and write = reporting in manager.conf",
+			s.Link.Username, strings.Join(may, ", ")))
 	} else {
-		s.c.warn(warnRights, "")
+		s.Link.Warn(warnRights, "")
 	}
 }
 

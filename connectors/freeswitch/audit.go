@@ -1,7 +1,6 @@
 package freeswitch
 
 import (
-	"math/rand/v2"
 	"slices"
 	"strings"
 	"time"
@@ -50,11 +49,8 @@ func (a *audit) ask(ask question) error {
 	return nil
 }
 
-// auditLater sets the time of the next audit: jittered, so that those of many
-// links do not fall together.
-func (s *session) auditLater(d time.Duration) {
-	s.auditDue, s.doubtAt = s.now().Add(d-d/6+rand.N(d/3+1)), time.Time{}
-}
+// auditLater: an audit has told all it could.
+func (s *session) auditLater() { s.auditDue, s.doubtAt = s.NextAudit(), time.Time{} }
 
 // auditPatience times AuditConfirm is how long a doubt waits for an event that
 // shows that we have heard all there was: a FreeSWITCH that says nothing for so
@@ -67,26 +63,25 @@ func (s *session) auditIsDue(now time.Time) bool {
 	}
 	// Events come by another connection than the list, through a queue each: what
 	// the list was ahead of must be here before a doubt is put to the test.
-	behind := s.seen.Time().Before(s.doubtAt.Add(s.c.cfg.AuditConfirm)) || s.c.count.QueueBytes.Load() > 0
-	return s.doubtAt.IsZero() || !behind || now.Sub(s.doubtAt) >= auditPatience*s.c.cfg.AuditConfirm
+	behind := s.Seen.Time().Before(s.doubtAt.Add(s.Link.AuditConfirm)) || s.Link.Count.QueueBytes.Load() > 0
+	return s.doubtAt.IsZero() || !behind || now.Sub(s.doubtAt) >= auditPatience*s.Link.AuditConfirm
 }
 
 // compare concludes an audit.
 func (s *session) compare(a *audit) {
 	s.auditing = false
 	if a.err != nil {
-		s.auditLater(s.c.cfg.AuditEvery) // the next one will do
+		s.auditLater() // the next one will do
 		return
 	}
-	if lost := s.legs.Compare(a.listed, s.pbxTime(s.seen)); len(lost) > 0 {
-		s.c.log.Warn("the PBX's list of channels is not what its events said", "session", s.number, "legs", len(lost), "leg", string(lost[0]))
-		s.lost(s.legs.Loss(s.pbxTime(s.seen), s.seen))
+	if loss, lost := s.Compare(a.listed, s.pbxTime(s.Seen)); lost {
+		s.lost(loss)
 		return
 	}
-	if len(s.legs.Suspects()) > 0 {
-		s.doubtAt = s.now()
-		s.auditDue = s.doubtAt.Add(s.c.cfg.AuditConfirm)
+	if len(s.Roll.Suspects()) > 0 {
+		s.doubtAt = s.Now()
+		s.auditDue = s.doubtAt.Add(s.Link.AuditConfirm)
 		return
 	}
-	s.auditLater(s.c.cfg.AuditEvery)
+	s.auditLater()
 }

@@ -208,8 +208,8 @@ func TestRun_Silence(t *testing.T) {
 		short.Address, short.SignInWithin, short.DeadAfter = pbx.listen(t), time.Second, patience
 		l := connect(t, short)
 		l.until(t, call.Snapshot)
-		before := l.c.count.Thinned.Load()
-		for l.c.count.Thinned.Load() < before+3 { // the answers to three Pings
+		before := l.c.link.Count.Thinned.Load()
+		for l.c.link.Count.Thinned.Load() < before+3 { // the answers to three Pings
 			select {
 			case err := <-l.err:
 				t.Fatalf("the link ended: %v", err)
@@ -299,7 +299,7 @@ func TestRun_NewProcess(t *testing.T) {
 		p.event("CHANNEL_CREATE", "Unique-ID", "y", "Core-UUID", third)
 		p.stay()
 	}
-	l.c.cfg.Address = pbx.listen(t)
+	l.c.link.Address = pbx.listen(t)
 	l.run(t, 2)
 	var got []string
 	for len(got) < 6 {
@@ -436,7 +436,7 @@ func TestRun_QueueFull(t *testing.T) {
 		close(said)
 		p.stay()
 	}
-	l := &link{c: New(Config{Address: pbx.listen(t), Secret: "s", QueueBytes: 16 << 10})}
+	l := &watched{c: New(Config{Address: pbx.listen(t), Secret: "s", QueueBytes: 16 << 10})}
 	l.run(t, 1)
 	<-said // taken off the network although nobody takes a fact yet: Run's emit has room for what is held
 	held, lost := 0, uint64(0)
@@ -475,7 +475,7 @@ func TestRun_HundredSessionsLeaveNothing(t *testing.T) {
 	address := pbx.listen(t)
 	c := New(Config{Address: address, Secret: "s"})
 	for i := range 100 {
-		l := &link{c: c}
+		l := &watched{c: c}
 		l.run(t, uint64(i+1))
 		l.until(t, call.LinkUp)
 		l.stop()

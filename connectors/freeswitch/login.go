@@ -87,21 +87,21 @@ func ask(line *wire.Line, text string) (reply, error) {
 // as a directory user if one is configured. It gives the events that this user
 // may hear, "" if there is no such limit.
 func (c *Connector) signIn(line *wire.Line) (allowed string, err error) {
-	if strings.ContainsAny(c.cfg.Username+c.cfg.Secret, "\r\n\x00") {
-		return "", c.fail("sign in", errors.New("the user name or the secret contains a line break"), "check username and secret in the configuration")
+	if strings.ContainsAny(c.link.Username+c.link.Secret, "\r\n\x00") {
+		return "", c.link.Fail("sign in", errors.New("the user name or the secret contains a line break"), "check username and secret in the configuration")
 	}
 	if err := c.greeted(line); err != nil {
 		return "", err
 	}
-	text := "auth " + c.cfg.Secret
-	if c.cfg.Username != "" {
+	text := "auth " + c.link.Secret
+	if c.link.Username != "" {
 		// The answer lists what the user may do and is cut at 511 bytes, blank line
 		// and all (mod_event_socket.c: reply). The answer to a command that does
 		// nothing for us comes right behind it and ends it in any case.
-		text = "userauth " + c.cfg.Username + ":" + c.cfg.Secret + "\n\nnolog"
+		text = "userauth " + c.link.Username + ":" + c.link.Secret + "\n\nnolog"
 	}
 	r, err := ask(line, text)
-	if err == nil && r.ok() && c.cfg.Username != "" && !r.merged {
+	if err == nil && r.ok() && c.link.Username != "" && !r.merged {
 		_, err = readReply(line)
 	}
 	if err != nil {
@@ -109,11 +109,11 @@ func (c *Connector) signIn(line *wire.Line) (allowed string, err error) {
 	}
 	if !r.ok() {
 		who, hint := "the event socket's password", "check secret against event_socket.conf.xml"
-		if c.cfg.Username != "" {
-			who = fmt.Sprintf("user %q", c.cfg.Username)
+		if c.link.Username != "" {
+			who = fmt.Sprintf("user %q", c.link.Username)
 			hint = "check username (user@domain) and secret against the directory: the user needs esl-password"
 		}
-		return "", c.fail("sign in", fmt.Errorf("%w: %s: the PBX says %s", connectors.ErrLoginRefused, who, wire.Quote([]byte(r.text()))), hint)
+		return "", c.link.Fail("sign in", fmt.Errorf("%w: %s: the PBX says %s", connectors.ErrLoginRefused, who, wire.Quote([]byte(r.text()))), hint)
 	}
 	return r.headers["allowed-events"], nil
 }
@@ -121,14 +121,14 @@ func (c *Connector) signIn(line *wire.Line) (allowed string, err error) {
 // advise keeps the standing warnings about how we got in.
 func (c *Connector) advise(allowed string) {
 	clear, stock := "", ""
-	if c.cfg.TLS == nil && !wire.Loopback(c.cfg.Address) {
+	if c.link.TLS == nil && !wire.Loopback(c.link.Address) {
 		clear = "FreeSWITCH's event socket has no TLS, so the password and every call go over the network in clear: put a tunnel between (WireGuard, stunnel)"
 	}
-	if c.cfg.Username == "" && c.cfg.Secret == "ClueCon" {
+	if c.link.Username == "" && c.link.Secret == "ClueCon" {
 		stock = "the event socket has the password that it was shipped with: whoever reaches the port controls the PBX; change it in event_socket.conf.xml"
 	}
-	c.warn(warnClear, clear)
-	c.warn(warnDefault, stock)
+	c.link.Warn(warnClear, clear)
+	c.link.Warn(warnDefault, stock)
 	missing := ""
 	c.roll = true
 	if words := only(allowed); words != nil {
@@ -140,10 +140,10 @@ func (c *Connector) advise(allowed string) {
 			}
 		}
 		if slices.Sort(denied); len(denied) > 0 {
-			missing = fmt.Sprintf("user %q may not hear %s: what only these tell is missing; add them to esl-allowed-events", c.cfg.Username, strings.Join(denied, " "))
+			missing = fmt.Sprintf("user %q may not hear %s: what only these tell is missing; add them to esl-allowed-events", c.link.Username, strings.Join(denied, " "))
 		}
 	}
-	c.warn(warnEvents, missing)
+	c.link.Warn(warnEvents, missing)
 }
 
 // greeted reads the event socket's greeting.
@@ -154,7 +154,7 @@ func (c *Connector) greeted(line *wire.Line) error {
 	}
 	kind := strings.TrimSpace(strings.TrimPrefix(first, "Content-Type:"))
 	if kind == "text/rude-rejection" {
-		return c.fail("greet", fmt.Errorf("%w: the PBX does not take connections from our address", connectors.ErrLoginRefused),
+		return c.link.Fail("greet", fmt.Errorf("%w: the PBX does not take connections from our address", connectors.ErrLoginRefused),
 			"add it to the ACL that apply-inbound-acl names in event_socket.conf.xml")
 	}
 	if kind != "auth/request" {
@@ -187,20 +187,20 @@ func (c *Connector) notESL(first []byte, err error) error {
 		default:
 			hint = "this looks like " + known + ": " + port
 		}
-		return c.fail("greet", fmt.Errorf("%w: it begins with %s", connectors.ErrNotAPBX, wire.Quote(first)), hint)
+		return c.link.Fail("greet", fmt.Errorf("%w: it begins with %s", connectors.ErrNotAPBX, wire.Quote(first)), hint)
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		return c.fail("greet", fmt.Errorf("%w: it says nothing", connectors.ErrNotAPBX), "a TLS port waits for the client to begin: if this is one, set tls = true")
+		return c.link.Fail("greet", fmt.Errorf("%w: it says nothing", connectors.ErrNotAPBX), "a TLS port waits for the client to begin: if this is one, set tls = true")
 	case errors.Is(err, io.EOF):
-		return c.fail("greet", fmt.Errorf("%w: the connection was closed before a greeting", connectors.ErrUnreachable), "is mod_event_socket's limit of listeners used up?")
+		return c.link.Fail("greet", fmt.Errorf("%w: the connection was closed before a greeting", connectors.ErrUnreachable), "is mod_event_socket's limit of listeners used up?")
 	}
-	return c.fail("greet", fmt.Errorf("%w: %w", connectors.ErrUnreachable, err), "")
+	return c.link.Fail("greet", fmt.Errorf("%w: %w", connectors.ErrUnreachable, err), "")
 }
 
 func (c *Connector) noAnswer(what string, err error) error {
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		err = errors.New("no answer in time")
 	}
-	return c.fail("sign in", fmt.Errorf("%w: %s: %w", connectors.ErrUnreachable, what, err), "")
+	return c.link.Fail("sign in", fmt.Errorf("%w: %s: %w", connectors.ErrUnreachable, what, err), "")
 }
 
 // only reads Allowed-Events: the names in lower case, nil if everything is
@@ -220,7 +220,7 @@ func (c *Connector) subscribe(line *wire.Line, allowed string) error {
 		return c.noAnswer("event", err)
 	}
 	if !r.ok() {
-		return c.fail("ask", fmt.Errorf("for events: the PBX says %s", wire.Quote([]byte(r.text()))), "does the user's esl-allowed-events name any of those that we need?")
+		return c.link.Fail("ask", fmt.Errorf("for events: the PBX says %s", wire.Quote([]byte(r.text()))), "does the user's esl-allowed-events name any of those that we need?")
 	}
 	return nil
 }

@@ -76,22 +76,22 @@ func facts(t *testing.T, r *replay.Recording) (lines []string) {
 	return lines
 }
 
-// link is a Connector's Run under the eyes of a test.
-type link struct {
+// watched is a Connector's Run under the eyes of a test.
+type watched struct {
 	facts chan call.Event
 	err   chan error
 	stop  context.CancelFunc
 	c     *Connector
 }
 
-func connect(t *testing.T, cfg Config) *link {
+func connect(t *testing.T, cfg Config) *watched {
 	t.Helper()
-	l := &link{c: New(cfg)}
+	l := &watched{c: New(cfg)}
 	l.run(t, 1)
 	return l
 }
 
-func (l *link) run(t *testing.T, session uint64) {
+func (l *watched) run(t *testing.T, session uint64) {
 	ctx, stop := context.WithCancel(context.Background())
 	l.facts, l.err, l.stop = make(chan call.Event, 4096), make(chan error, 1), stop
 	done := make(chan struct{})
@@ -105,7 +105,7 @@ func (l *link) run(t *testing.T, session uint64) {
 // patience is when a test gives up waiting: no verdict depends on it.
 const patience = 20 * time.Second
 
-func (l *link) next(t *testing.T) call.Event {
+func (l *watched) next(t *testing.T) call.Event {
 	t.Helper()
 	select {
 	case e := <-l.facts:
@@ -125,7 +125,7 @@ func (l *link) next(t *testing.T) call.Event {
 }
 
 // until gives the facts up to the first of a kind.
-func (l *link) until(t *testing.T, kind call.Kind) []call.Event {
+func (l *watched) until(t *testing.T, kind call.Kind) []call.Event {
 	t.Helper()
 	for all := []call.Event{}; ; {
 		all = append(all, l.next(t))
@@ -136,7 +136,7 @@ func (l *link) until(t *testing.T, kind call.Kind) []call.Event {
 }
 
 // end waits for Run to return.
-func (l *link) end(t *testing.T) error {
+func (l *watched) end(t *testing.T) error {
 	t.Helper()
 	select {
 	case err := <-l.err:

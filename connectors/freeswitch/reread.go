@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"strconv"
-	"strings"
 	"time"
 
 	"calljournal/agent/call"
@@ -17,7 +15,6 @@ import (
 type rereading struct {
 	session *session
 	framer  *wire.ESL
-	seen    call.Moment
 	answers map[string]answer
 }
 
@@ -33,39 +30,25 @@ const answersMost = 4*dumpsMost + 16
 // them when it was recorded. A session that is recorded from its middle on begins
 // with a Began that holds a text: how things stood is not known then. Chunks with
 // no time have that of the PBX's stamps. It must not be mixed with Run.
-func (c *Connector) Reread(chunk wire.Chunk, emit func(call.Event)) {
-	r := c.reread
-	if chunk.Kind == wire.Began {
-		if len(chunk.Data) > 0 && r != nil {
-			return // the session goes on
-		}
-		r = &rereading{framer: wire.NewESL(Needed(), &c.count), answers: make(map[string]answer)}
-		c.sessions++
-		r.session = newSession(c, c.sessions, nil, call.Moment(chunk.Seen), nil)
-		r.session.now = func() time.Time { return r.session.seen.Time() }
-		c.reread = r
-	}
-	if r == nil {
+func (c *Connector) Reread(heard wire.Chunk, emit func(call.Event)) {
+	chunk, ok := c.link.Reread(heard)
+	if !ok {
 		return
 	}
-	s := r.session
-	s.emit = emit
-	if chunk.Seen != 0 {
-		r.seen = call.Moment(chunk.Seen)
-		if chunk.Kind == wire.Heard || chunk.Kind == wire.Answered {
-			c.count.LastByte.Store(chunk.Seen)
-		}
+	if chunk.First {
+		s := newSession(c, chunk.Session, nil, call.Moment(chunk.Seen), nil)
+		c.reread = &rereading{s, wire.NewESL(Needed(), &c.link.Count), make(map[string]answer)}
 	}
+	r := c.reread
+	s := r.session
+	s.Emit = emit
 	if chunk.Skipped > 0 {
-		from := s.seen
-		s.seen = max(s.seen, r.seen)
 		s.roll = newRoll() // what it counts may be among the lost
-		s.lost(call.Event{Kind: call.LinkGap, From: s.pbxTime(from), At: s.pbxTime(s.seen), Seen: s.seen,
-			Data: strconv.FormatUint(chunk.Skipped, 10) + " bytes are not in the recording"})
+		s.lost(s.Skipped(chunk, s.pbxTime))
 	}
 	switch chunk.Kind {
 	case wire.Began:
-		if len(chunk.Data) > 0 {
+		if chunk.Middle {
 			s.state(&survey{})
 			return
 		}
@@ -76,12 +59,11 @@ func (c *Connector) Reread(chunk wire.Chunk, emit func(call.Event)) {
 	case wire.Answered:
 		question, text, _ := bytes.Cut(chunk.Data, []byte("\n"))
 		if len(r.answers) < answersMost {
-			r.answers[string(question)] = answer{string(text), r.seen.Time()}
+			r.answers[string(question)] = answer{string(text), chunk.At.Time()}
 		}
 	case wire.Surveyed:
 		r.surveyed(string(chunk.Data))
 	case wire.Heard:
-		c.count.Bytes.Add(uint64(len(chunk.Data)))
 		r.framer.Feed(chunk.Data, chunk.Seen, func(msg []byte) {
 			if m := readEvent(msg); m != nil {
 				s.take(m)
@@ -89,7 +71,6 @@ func (c *Connector) Reread(chunk wire.Chunk, emit func(call.Event)) {
 		})
 	case wire.Ended:
 		s.finish(errors.New(string(chunk.Data)))
-		c.reread = nil
 	}
 }
 
@@ -108,7 +89,7 @@ func (r *rereading) surveyed(why string) {
 		v.err = v.ask(ask)
 		s.conclude(v)
 	case s.auditing:
-		a := &audit{suspects: s.legs.Suspects()}
+		a := &audit{suspects: s.Roll.Suspects()}
 		a.err = a.ask(ask)
 		s.compare(a)
 	}
@@ -126,11 +107,4 @@ func readEvent(frame []byte) Message {
 		m[recased(name)] = value
 	}
 	return m
-}
-
-// record leaves a mark in the recording that is made of this link, if one is.
-func (c *Connector) record(k wire.ChunkKind, text string, at time.Time) {
-	if c.cfg.Recorder != nil {
-		c.cfg.Recorder.Record(k, []byte(strings.ToValidUTF8(text, "\uFFFD")), at.UnixMicro())
-	}
 }

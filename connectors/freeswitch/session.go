@@ -9,23 +9,16 @@ import (
 	"time"
 
 	"calljournal/agent/call"
-	"calljournal/connectors"
+	"calljournal/connectors/link"
 	"calljournal/connectors/wire"
 )
-
-// heldMost is how many facts may wait for a survey to end.
-const heldMost = 20_000
 
 // session is one connection from the moment go-eventsocket is ready: it takes
 // the events in, one by one, on one goroutine.
 type session struct {
-	c      *Connector
-	number uint64
-	line   *wire.Line // nil: a recorded session
-	now    func() time.Time
-	emit   func(call.Event)
-	seq    uint64
-	roll   *roll
+	link.Session
+	c    *Connector
+	roll *roll
 
 	up      bool // LinkUp is out
 	results chan *survey
@@ -34,20 +27,18 @@ type session struct {
 	gaps    []call.Event // and restarts: told before the snapshot that heals them
 	held    []call.Event // facts that came while a survey was under way
 
-	legs     connectors.Roll
 	audits   chan *audit
 	auditing bool
 	auditDue time.Time
 	doubtAt  time.Time // when the list of the last audit differed
 
-	seen    call.Moment // arrival of the last message
-	told    bool        // an event has told the Core-UUID
-	goodbye bool        // the PBX said that it ends the connection
+	told    bool // an event has told the Core-UUID
+	goodbye bool // the PBX said that it ends the connection
 }
 
 func newSession(c *Connector, number uint64, line *wire.Line, begun call.Moment, emit func(call.Event)) *session {
-	return &session{c: c, number: number, line: line, now: time.Now, emit: emit, roll: newRoll(),
-		results: make(chan *survey, 1), audits: make(chan *audit, 1), seen: begun}
+	return &session{Session: c.link.Session(number, line, begun, emit), c: c, roll: newRoll(),
+		results: make(chan *survey, 1), audits: make(chan *audit, 1)}
 }
 
 // run takes everything that comes until the line has ended and all that was read
@@ -57,10 +48,10 @@ func (s *session) run(ctx context.Context, p *parser) error {
 	ctx, cancel := context.WithCancel(ctx)
 	pumped := make(chan error, 1)
 	var helpers sync.WaitGroup
-	helpers.Go(func() { pumped <- s.line.Pump(p.conn) })
+	helpers.Go(func() { pumped <- s.Line.Pump(p.conn) })
 	defer func() {
 		cancel() // of a survey under way
-		s.line.End(errors.New("the session is over"))
+		s.Line.End(errors.New("the session is over"))
 		p.conn.Close()
 		helpers.Wait()
 	}()
@@ -69,7 +60,7 @@ func (s *session) run(ctx context.Context, p *parser) error {
 		helpers.Go(func() { s.results <- s.c.survey(ctx) })
 	}
 	ask()
-	tick := time.NewTicker(max(time.Millisecond, min(s.c.cfg.AuditEvery, s.c.cfg.AuditConfirm)/4))
+	tick := time.NewTicker(max(time.Millisecond, min(s.Link.AuditEvery, s.Link.AuditConfirm)/4))
 	defer tick.Stop()
 	for {
 		select {
@@ -85,7 +76,7 @@ func (s *session) run(ctx context.Context, p *parser) error {
 		case now := <-tick.C:
 			if s.auditIsDue(now) {
 				s.ask(markAudit)
-				a := &audit{suspects: s.legs.Suspects()}
+				a := &audit{suspects: s.Roll.Suspects()}
 				helpers.Go(func() {
 					a.err = s.c.asking(ctx, a.ask)
 					s.audits <- a
@@ -116,18 +107,18 @@ func (s *session) ask(what string) {
 	if s.asking {
 		s.again = false
 	}
-	s.c.record(wire.Asked, what, time.Now())
+	s.Link.Record(wire.Asked, what, time.Now())
 }
 
 // take takes in one event.
 func (s *session) take(m Message) {
 	if us, err := strconv.ParseInt(m.get(wire.ESLSeen), 10, 64); err == nil && us != 0 {
-		s.seen = call.Moment(us)
-	} else if at := m.moment("Event-Date-Timestamp"); at != 0 && s.line == nil {
-		s.seen = max(s.seen, at) // a stream without its times
+		s.Seen = call.Moment(us)
+	} else if at := m.moment("Event-Date-Timestamp"); at != 0 && s.Line == nil {
+		s.Seen = max(s.Seen, at) // a stream without its times
 	}
 	if at := m.moment("Event-Date-Timestamp"); at != 0 {
-		s.c.ahead = at.Sub(s.seen)
+		s.c.ahead = at.Sub(s.Seen)
 	}
 	s.checkProcess(m)
 	switch m.name() {
@@ -147,7 +138,7 @@ func (s *session) take(m Message) {
 	if !s.roll.take(m) {
 		return // a second account of a leg's end
 	}
-	for _, e := range Normalise(m, s.seen) {
+	for _, e := range Normalise(m, s.Seen) {
 		s.fact(e)
 	}
 }
@@ -172,13 +163,13 @@ func (s *session) checkProcess(m Message) {
 	s.roll = newRoll()
 	at := m.moment("Event-Date-Timestamp")
 	if at == 0 {
-		at = s.seen
+		at = s.Seen
 	}
-	e := call.Event{Kind: call.PBXStarted, At: at, Seen: s.seen, Data: "Core-UUID " + core}
+	e := call.Event{Kind: call.PBXStarted, At: at, Seen: s.Seen, Data: "Core-UUID " + core}
 	if s.asking {
 		s.gaps = append(s.gaps, e) // what the survey will say is of the new process already
 	} else {
-		s.send(e)
+		s.Send(e)
 	}
 }
 
@@ -198,7 +189,7 @@ func (c *Connector) restarted(core string) bool {
 func (s *session) gap(m Message) {
 	g := call.Event{Kind: call.LinkGap, From: s.pbxTime(m.moment(wire.ESLFrom)), At: s.pbxTime(m.moment(wire.ESLTo)), Seen: m.moment(wire.ESLTo),
 		Data: m.get(wire.ESLCount) + " events lost: " + m.get(wire.ESLReason)}
-	s.c.log.Warn("events of the PBX were lost", "session", s.number, "count", m.get(wire.ESLCount), "why", m.get(wire.ESLReason))
+	s.Link.Log.Warn("events of the PBX were lost", "session", s.Number, "count", m.get(wire.ESLCount), "why", m.get(wire.ESLReason))
 	s.roll = newRoll() // what it counts may be among the lost
 	s.lost(g)
 }
@@ -206,19 +197,19 @@ func (s *session) gap(m Message) {
 // heartbeat compares what FreeSWITCH counts with what it told of.
 func (s *session) heartbeat(m Message) {
 	if v := m.get("FreeSWITCH-Version"); v != "" {
-		s.c.know("FreeSWITCH " + v)
+		s.Link.Know("FreeSWITCH " + v)
 	}
 	at := m.moment("Event-Date-Timestamp")
 	if at == 0 {
-		at = s.seen
+		at = s.Seen
 	}
 	missing, since, stale := s.roll.heartbeat(m, at)
 	if missing > 0 && s.c.roll {
-		s.c.log.Warn("the PBX made channels that no event told of", "session", s.number, "count", missing)
-		s.lost(call.Event{Kind: call.LinkGap, From: since, At: at, Seen: s.seen,
+		s.Link.Log.Warn("the PBX made channels that no event told of", "session", s.Number, "count", missing)
+		s.lost(call.Event{Kind: call.LinkGap, From: since, At: at, Seen: s.Seen,
 			Data: fmt.Sprintf("%d channels were made that no event told of", missing)})
 	} else if stale {
-		s.auditDue = s.now() // the end of a leg was lost; the list tells whose
+		s.auditDue = s.Now() // the end of a leg was lost; the list tells whose
 	}
 }
 
@@ -226,7 +217,7 @@ func (s *session) lost(g call.Event) {
 	if s.asking {
 		s.gaps = append(s.gaps, g)
 	} else {
-		s.send(g)
+		s.Send(g)
 	}
 	s.again = true
 }
@@ -234,64 +225,56 @@ func (s *session) lost(g call.Event) {
 // fact states a fact, now or when the survey under way has ended.
 func (s *session) fact(e call.Event) {
 	if !s.asking {
-		s.send(e)
+		s.Send(e)
 		return
 	}
-	if s.held = append(s.held, e); len(s.held) >= heldMost {
+	if s.held = append(s.held, e); len(s.held) >= link.HeldMost {
 		s.state(&survey{}) // it may still come; then as one more snapshot
 	}
-}
-
-func (s *session) send(e call.Event) {
-	s.legs.Take(&e)
-	s.seq++
-	e.Session, e.Seq = s.number, s.seq
-	s.c.events.Add(1)
-	s.emit(e)
 }
 
 // conclude takes in a survey's result.
 func (s *session) conclude(v *survey) {
 	s.asking = false
-	s.auditLater(s.c.cfg.AuditEvery)
+	s.auditLater()
 	s.c.advised(v)
 	s.state(v)
 }
 
 // state says how things stand, and then the facts that came meanwhile.
 func (s *session) state(v *survey) {
-	at := s.pbxTime(s.seen)
+	at := s.pbxTime(s.Seen)
 	if v.version != "" {
-		s.c.know("FreeSWITCH " + v.version)
+		s.Link.Know("FreeSWITCH " + v.version)
 	}
 	if !s.up {
 		s.up = true
-		data := s.c.Stats().PBXVersion
+		data := s.Link.Stats().PBXVersion
 		if v.core != "" {
 			data += " Core-UUID " + v.core
 		}
-		s.send(call.Event{Kind: call.LinkUp, At: at, Seen: s.seen, From: s.pbxTime(v.started), Data: data})
+		s.Send(call.Event{Kind: call.LinkUp, At: at, Seen: s.Seen, From: s.pbxTime(v.started), Data: data})
 	}
 	if v.core != "" && !s.told && s.c.restarted(v.core) {
-		s.send(call.Event{Kind: call.PBXStarted, At: at, Seen: s.seen, From: s.pbxTime(v.started), Data: "Core-UUID " + v.core})
+		s.Send(call.Event{Kind: call.PBXStarted, At: at, Seen: s.Seen, From: s.pbxTime(v.started), Data: "Core-UUID " + v.core})
 	}
 	gaps, held := s.gaps, s.held
 	s.gaps, s.held = nil, nil
 	for _, e := range gaps {
-		s.send(e)
+		s.Send(e)
 	}
 	// Without the list of channels nothing can be said of them: an empty
 	// snapshot would mean that no call is up.
 	if v.listed {
-		live, known := before(held, v.live(), v.facts(s.seen))
-		s.send(call.Event{Kind: call.Snapshot, At: at, Seen: s.seen, Live: live})
+		live, known := before(held, v.live(), v.facts(s.Seen))
+		s.Send(call.Event{Kind: call.Snapshot, At: at, Seen: s.Seen, Live: live})
 		for _, e := range known {
-			s.send(e)
+			s.Send(e)
 		}
 		s.roll.know(v.ids())
 	}
 	for _, e := range held {
-		s.send(e)
+		s.Send(e)
 	}
 }
 
@@ -389,6 +372,6 @@ func (s *session) finish(why error) {
 		s.asking = false
 		s.state(&survey{})
 	}
-	last := call.Moment(s.c.count.LastByte.Load())
-	s.send(call.Event{Kind: call.LinkDown, At: s.pbxTime(last), Seen: last, Data: why.Error()})
+	last := call.Moment(s.Link.Count.LastByte.Load())
+	s.Send(call.Event{Kind: call.LinkDown, At: s.pbxTime(last), Seen: last, Data: why.Error()})
 }

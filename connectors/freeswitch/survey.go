@@ -60,14 +60,14 @@ type question func(text string) (answer string, at time.Time, err error)
 // asking hands a connection of its own to f, to ask what it wants. What is said
 // there is in the recording, if one is made; so is what f gives back.
 func (c *Connector) asking(ctx context.Context, f func(question) error) (err error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, c.cfg.AnswerWithin, fmt.Errorf("no answer within %v", c.cfg.AnswerWithin))
+	ctx, cancel := context.WithTimeoutCause(ctx, c.link.AnswerWithin, fmt.Errorf("no answer within %v", c.link.AnswerWithin))
 	defer cancel()
 	defer func() {
 		text := ""
 		if err != nil {
 			text = err.Error()
 		}
-		c.record(wire.Surveyed, text, time.Now())
+		c.link.Record(wire.Surveyed, text, time.Now())
 	}()
 	line, _, err := c.signedIn(ctx, nil)
 	if err != nil {
@@ -78,7 +78,7 @@ func (c *Connector) asking(ctx context.Context, f func(question) error) (err err
 		r, err := ask(line, text)
 		now := time.Now()
 		if err == nil {
-			c.record(wire.Answered, text+"\n"+r.text(), now)
+			c.link.Record(wire.Answered, text+"\n"+r.text(), now)
 		}
 		return r.text(), now, err
 	})
@@ -371,10 +371,10 @@ func (v *survey) facts(seen call.Moment) []call.Event {
 func (c *Connector) advised(v *survey) {
 	switch {
 	case v.err == nil:
-		c.warn(warnSilent, "")
+		c.link.Warn(warnSilent, "")
 	case errors.Is(v.err, context.Canceled), errors.Is(v.err, io.EOF):
 		// the session itself ends
 	default:
-		c.warn(warnSilent, fmt.Sprintf("calls that are up at a connect may not be recognised, for the PBX could not be asked (%v): the user needs esl-allowed-api \"status show uuid_dump uuid_exists global_getvar\"", v.err))
+		c.link.Warn(warnSilent, fmt.Sprintf("calls that are up at a connect may not be recognised, for the PBX could not be asked (%v): the user needs esl-allowed-api \"status show uuid_dump uuid_exists global_getvar\"", v.err))
 	}
 }
