@@ -23,7 +23,7 @@ type Connector struct {
 	started  start // of the PBX's process, as the last session knew it
 	stopping bool  // the PBX said that it shuts down
 
-	reread *rereading // the recorded session in hand
+	reread *rereading // the recorded session in hand, or the last
 }
 
 // New gives a Connector; it does nothing before Run.

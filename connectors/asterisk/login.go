@@ -5,11 +5,10 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
-	"os"
 	"strings"
 
 	"calljournal/connectors"
+	"calljournal/connectors/link"
 	"calljournal/connectors/wire"
 )
 
@@ -33,16 +32,16 @@ func action(name, id string, headers ...string) []byte {
 // challenge, so that the secret stays here, and in clear only if the PBX has no
 // challenges. It gives the greeting.
 func (c *Connector) signIn(line *wire.Line) (string, error) {
-	if strings.ContainsAny(c.link.Username+c.link.Secret, "\r\n\x00") {
-		return "", c.link.Fail("sign in", errors.New("the user name or the secret contains a line break"), "check username and secret in the configuration")
+	if err := c.link.CheckSecret(); err != nil {
+		return "", err
 	}
 	greeting, err := line.ReadLine()
 	if err != nil || !strings.HasPrefix(greeting, "Asterisk Call Manager") {
-		return "", c.notAMI([]byte(greeting), err)
+		return "", c.notGreeted(greeting, err)
 	}
 	answer, err := ask(line, action("Challenge", "cj-challenge", "AuthType", "MD5"))
 	if err != nil {
-		return "", c.noAnswer("Challenge", err)
+		return "", c.link.NotAnswered("Challenge", err)
 	}
 	login := []string{"Username", c.link.Username, "Events", eventMask}
 	if challenge := answer["challenge"]; strings.EqualFold(answer["response"], "Success") && challenge != "" {
@@ -57,7 +56,7 @@ func (c *Connector) signIn(line *wire.Line) (string, error) {
 	}
 	answer, err = ask(line, action("Login", "cj-login", login...))
 	if err != nil {
-		return "", c.noAnswer("Login", err)
+		return "", c.link.NotAnswered("Login", err)
 	}
 	if !strings.EqualFold(answer["response"], "Success") {
 		return "", c.link.Fail("sign in", fmt.Errorf("%w: user %q: the PBX says %s", connectors.ErrLoginRefused, c.link.Username, wire.Quote([]byte(answer["message"]))),
@@ -66,35 +65,14 @@ func (c *Connector) signIn(line *wire.Line) (string, error) {
 	return greeting, nil
 }
 
-// notAMI says what there is in the place of a greeting.
-func (c *Connector) notAMI(first []byte, err error) error {
-	switch {
-	case len(first) > 0:
-		what := "it begins with " + wire.Quote(first)
-		hint := "is this the port of manager.conf, usually 5038?"
-		switch known := wire.Recognise(first); known {
-		case "":
-		case "a TLS port":
-			hint = "this looks like a TLS port: set tls = true"
-		case "a FreeSWITCH event socket":
-			hint = `this looks like a FreeSWITCH event socket: set kind = "freeswitch"`
-		default:
-			hint = "this looks like " + known + ": " + hint
-		}
-		return c.link.Fail("greet", fmt.Errorf("%w: %s", connectors.ErrNotAPBX, what), hint)
-	case errors.Is(err, os.ErrDeadlineExceeded):
-		return c.link.Fail("greet", fmt.Errorf("%w: it says nothing", connectors.ErrNotAPBX), "a TLS port waits for the client to begin: if this is one, set tls = true")
-	case errors.Is(err, io.EOF):
-		return c.link.Fail("greet", fmt.Errorf("%w: the connection was closed before a greeting", connectors.ErrUnreachable), "is enabled = yes in manager.conf, and authlimit not used up?")
-	}
-	return c.link.Fail("greet", fmt.Errorf("%w: %w", connectors.ErrUnreachable, err), "")
-}
-
-func (c *Connector) noAnswer(what string, err error) error {
-	if errors.Is(err, os.ErrDeadlineExceeded) {
-		err = errors.New("no answer in time")
-	}
-	return c.link.Fail("sign in", fmt.Errorf("%w: %s: %w", connectors.ErrUnreachable, what, err), "")
+// notGreeted says what there is in the place of a greeting.
+func (c *Connector) notGreeted(first string, err error) error {
+	return c.link.NotGreeted(link.Greeting{
+		Port:   "is this the port of manager.conf, usually 5038?",
+		Other:  "a FreeSWITCH event socket",
+		Kind:   "freeswitch",
+		Closed: "is enabled = yes in manager.conf, and authlimit not used up?",
+	}, []byte(first), err)
 }
 
 // ask sends an action and reads its answer, by lower-cased names, the first of

@@ -28,7 +28,7 @@ type Connector struct {
 	ahead    time.Duration // how far the PBX's clock is ahead of ours
 	roll     bool          // we hear all that a roll needs
 
-	reread *rereading // the recorded session in hand
+	reread *rereading // the recorded session in hand, or the last
 }
 
 // New gives a Connector; it does nothing before Run.

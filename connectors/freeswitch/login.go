@@ -4,12 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
 
 	"calljournal/connectors"
+	"calljournal/connectors/link"
 	"calljournal/connectors/wire"
 )
 
@@ -87,8 +87,8 @@ func ask(line *wire.Line, text string) (reply, error) {
 // as a directory user if one is configured. It gives the events that this user
 // may hear, "" if there is no such limit.
 func (c *Connector) signIn(line *wire.Line) (allowed string, err error) {
-	if strings.ContainsAny(c.link.Username+c.link.Secret, "\r\n\x00") {
-		return "", c.link.Fail("sign in", errors.New("the user name or the secret contains a line break"), "check username and secret in the configuration")
+	if err := c.link.CheckSecret(); err != nil {
+		return "", err
 	}
 	if err := c.greeted(line); err != nil {
 		return "", err
@@ -105,7 +105,7 @@ func (c *Connector) signIn(line *wire.Line) (allowed string, err error) {
 		_, err = readReply(line)
 	}
 	if err != nil {
-		return "", c.noAnswer("auth", err)
+		return "", c.link.NotAnswered("auth", err)
 	}
 	if !r.ok() {
 		who, hint := "the event socket's password", "check secret against event_socket.conf.xml"
@@ -150,7 +150,7 @@ func (c *Connector) advise(allowed string) {
 func (c *Connector) greeted(line *wire.Line) error {
 	first, err := line.ReadLine()
 	if err != nil || !strings.HasPrefix(first, "Content-Type:") {
-		return c.notESL([]byte(first), err)
+		return c.notGreeted(first, err)
 	}
 	kind := strings.TrimSpace(strings.TrimPrefix(first, "Content-Type:"))
 	if kind == "text/rude-rejection" {
@@ -158,49 +158,28 @@ func (c *Connector) greeted(line *wire.Line) error {
 			"add it to the ACL that apply-inbound-acl names in event_socket.conf.xml")
 	}
 	if kind != "auth/request" {
-		return c.notESL([]byte(first), nil)
+		return c.notGreeted(first, nil)
 	}
 	for range wire.MaxHeaders {
 		text, err := line.ReadLine()
 		if err != nil {
-			return c.noAnswer("greeting", err)
+			return c.link.NotAnswered("greeting", err)
 		}
 		if text == "" {
 			return nil
 		}
 	}
-	return c.notESL([]byte(first), nil)
+	return c.notGreeted(first, nil)
 }
 
-// notESL says what there is in the place of a greeting.
-func (c *Connector) notESL(first []byte, err error) error {
-	const port = "is this the port of event_socket.conf.xml, usually 8021?"
-	switch {
-	case len(first) > 0:
-		hint := port
-		switch known := wire.Recognise(first); known {
-		case "":
-		case "an Asterisk manager interface":
-			hint = `this looks like an Asterisk manager interface: set kind = "asterisk"`
-		case "a TLS port":
-			hint = "this looks like a TLS port: set tls = true"
-		default:
-			hint = "this looks like " + known + ": " + port
-		}
-		return c.link.Fail("greet", fmt.Errorf("%w: it begins with %s", connectors.ErrNotAPBX, wire.Quote(first)), hint)
-	case errors.Is(err, os.ErrDeadlineExceeded):
-		return c.link.Fail("greet", fmt.Errorf("%w: it says nothing", connectors.ErrNotAPBX), "a TLS port waits for the client to begin: if this is one, set tls = true")
-	case errors.Is(err, io.EOF):
-		return c.link.Fail("greet", fmt.Errorf("%w: the connection was closed before a greeting", connectors.ErrUnreachable), "is mod_event_socket's limit of listeners used up?")
-	}
-	return c.link.Fail("greet", fmt.Errorf("%w: %w", connectors.ErrUnreachable, err), "")
-}
-
-func (c *Connector) noAnswer(what string, err error) error {
-	if errors.Is(err, os.ErrDeadlineExceeded) {
-		err = errors.New("no answer in time")
-	}
-	return c.link.Fail("sign in", fmt.Errorf("%w: %s: %w", connectors.ErrUnreachable, what, err), "")
+// notGreeted says what there is in the place of a greeting.
+func (c *Connector) notGreeted(first string, err error) error {
+	return c.link.NotGreeted(link.Greeting{
+		Port:   "is this the port of event_socket.conf.xml, usually 8021?",
+		Other:  "an Asterisk manager interface",
+		Kind:   "asterisk",
+		Closed: "is mod_event_socket's limit of listeners used up?",
+	}, []byte(first), err)
 }
 
 // only reads Allowed-Events: the names in lower case, nil if everything is
@@ -217,7 +196,7 @@ func only(allowed string) []string {
 func (c *Connector) subscribe(line *wire.Line, allowed string) error {
 	r, err := ask(line, subscription(only(allowed)))
 	if err != nil {
-		return c.noAnswer("event", err)
+		return c.link.NotAnswered("event", err)
 	}
 	if !r.ok() {
 		return c.link.Fail("ask", fmt.Errorf("for events: the PBX says %s", wire.Quote([]byte(r.text()))), "does the user's esl-allowed-events name any of those that we need?")

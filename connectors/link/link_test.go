@@ -2,7 +2,9 @@ package link
 
 import (
 	"errors"
+	"io"
 	"log/slog"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -96,6 +98,42 @@ func TestLink_Lost(t *testing.T) {
 		var e *connectors.LinkError
 		if !errors.As(err, &e) || e.Op != test.op || e.Address != "pbx:5038" || !errors.Is(err, test.err) || errors.Is(err, connectors.ErrLineDead) != test.dead || (e.Hint != "") != test.dead {
 			t.Errorf("%v: %v", test.err, err)
+		}
+	}
+}
+
+func TestLink_NotGreeted(t *testing.T) {
+	l := New(Config{Address: "pbx:5038"})
+	g := Greeting{Port: "is this the port?", Other: "a FreeSWITCH event socket", Kind: "freeswitch", Closed: "is it enabled?"}
+	for _, test := range []struct {
+		first string
+		err   error
+		is    error
+		hint  string
+	}{
+		{"Content-Type: auth/request", nil, connectors.ErrNotAPBX, `this looks like a FreeSWITCH event socket: set kind = "freeswitch"`},
+		{"\x15\x03\x01", nil, connectors.ErrNotAPBX, "this looks like a TLS port: set tls = true"},
+		{"HTTP/1.1 400 Bad Request", nil, connectors.ErrNotAPBX, "this looks like a web server: is this the port?"},
+		{"hello", nil, connectors.ErrNotAPBX, "is this the port?"},
+		{"", os.ErrDeadlineExceeded, connectors.ErrNotAPBX, "a TLS port waits for the client to begin: if this is one, set tls = true"},
+		{"", io.EOF, connectors.ErrUnreachable, "is it enabled?"},
+		{"", errors.New("reset"), connectors.ErrUnreachable, ""},
+	} {
+		err := l.NotGreeted(g, []byte(test.first), test.err)
+		var e *connectors.LinkError
+		if !errors.As(err, &e) || !errors.Is(err, test.is) || e.Op != "greet" || e.Address != "pbx:5038" || e.Hint != test.hint {
+			t.Errorf("%q, %v: %v", test.first, test.err, err)
+		}
+	}
+}
+
+// TestLink_CheckSecret: no part of the sign-in may begin a command of its own.
+func TestLink_CheckSecret(t *testing.T) {
+	for secret, ok := range map[string]bool{"s3cret: of \t the test": true, "a\r": false, "a\nb": false, "\x00": false} {
+		for _, c := range []Config{{Secret: secret}, {Username: secret}} {
+			if err := New(c).CheckSecret(); (err == nil) != ok || err != nil && strings.Contains(err.Error(), secret) {
+				t.Errorf("%q: %v", secret, err)
+			}
 		}
 	}
 }
