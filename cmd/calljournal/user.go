@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"calljournal/agent/access"
+	"calljournal/agent/api"
 
 	"github.com/charmbracelet/x/term"
 )
@@ -38,15 +39,7 @@ func (v userAddVerb) Run(sh *shell) error {
 	if err != nil {
 		return err
 	}
-	c, err := sh.client()
-	if err != nil {
-		return err
-	}
-	if err := c.AddUser(sh.ctx, v.Name, role, password); err != nil {
-		return err
-	}
-	_, err = fmt.Fprintf(sh.errOut, "User %s is made.\n", plain(v.Name))
-	return err
+	return sh.changeUser(v.Name, "is made", func(c *api.Client) error { return c.AddUser(sh.ctx, v.Name, role, password) })
 }
 
 type userListVerb struct {
@@ -98,15 +91,7 @@ func (v userPasswordVerb) Run(sh *shell) error {
 	if err != nil {
 		return err
 	}
-	c, err := sh.client()
-	if err != nil {
-		return err
-	}
-	if err := c.SetPassword(sh.ctx, v.Name, password); err != nil {
-		return err
-	}
-	_, err = fmt.Fprintf(sh.errOut, "User %s has the new password.\n", plain(v.Name))
-	return err
+	return sh.changeUser(v.Name, "has the new password", func(c *api.Client) error { return c.SetPassword(sh.ctx, v.Name, password) })
 }
 
 type userRemoveVerb struct {
@@ -114,14 +99,19 @@ type userRemoveVerb struct {
 }
 
 func (v userRemoveVerb) Run(sh *shell) error {
+	return sh.changeUser(v.Name, "is gone", func(c *api.Client) error { return c.RemoveUser(sh.ctx, v.Name) })
+}
+
+// changeUser has the daemon change a user, and says what became of that user.
+func (sh *shell) changeUser(name, became string, change func(*api.Client) error) error {
 	c, err := sh.client()
 	if err != nil {
 		return err
 	}
-	if err := c.RemoveUser(sh.ctx, v.Name); err != nil {
+	if err := change(c); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(sh.errOut, "User %s is gone.\n", plain(v.Name))
+	_, err = fmt.Fprintf(sh.errOut, "User %s %s.\n", plain(name), became)
 	return err
 }
 
