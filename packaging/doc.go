@@ -5,6 +5,7 @@
 // and states the defaults, the unit keeps its hardening; tests hold both.
 //
 //	calljournal.service ──▶ embed ──▶ calljournal service install
-//	calljournal.toml    ──▶ embed ──▶ first configuration of an installation
+//	calljournal.toml    ──▶ embed ──▶ calljournal setup: the configuration
+//	pbx/*               ──▶ embed ──▶ calljournal setup: what lets it in; README
 //	      └──────────────────────────▶ deb, rpm
 package packaging

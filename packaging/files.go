@@ -34,6 +34,12 @@ var AsteriskUser string
 //go:embed pbx/freeswitch.xml
 var FreeSWITCHUser string
 
+// FreeSWITCHSocket is what event_socket.conf.xml must say, so that a user of the
+// directory comes as far as the sign-in.
+//
+//go:embed pbx/event_socket.xml
+var FreeSWITCHSocket string
+
 // What stands in AsteriskUser and FreeSWITCHUser for what each installation has of
 // its own.
 const (

@@ -186,4 +186,7 @@ func TestUsers_AreThoseOfTheREADME(t *testing.T) {
 	if !strings.Contains(packaging.AsteriskUser, packaging.ExamplePermit) {
 		t.Error("there is no place for the address")
 	}
+	if !strings.Contains(string(readme), packaging.FreeSWITCHSocket) {
+		t.Errorf("the README does not show:\n%s", packaging.FreeSWITCHSocket)
+	}
 }

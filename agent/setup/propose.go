@@ -31,6 +31,9 @@ type Proposal struct {
 
 	// Lines let calljournal in, with the secret; Shown are the same without it.
 	Lines, Shown string
+	// Socket is what the PBX must say besides before anybody can sign in, SocketIn
+	// where; "" if it does, as far as can be seen from here.
+	Socket, SocketIn string
 	// Where says where Lines go, Reload what makes the PBX read them.
 	Where  string
 	Reload []string
@@ -87,6 +90,10 @@ func Propose(m Machine, f Found, a Answers, configPath string) (Proposal, error)
 
 // letIn says what the PBX is to be told.
 func (p *Proposal) letIn(m Machine, f Found, a Answers, local string) {
+	if f.Profile.Kind == config.KindFreeSWITCH && !f.Listens {
+		p.Reload = []string{`fs_cli -x "reload mod_event_socket"`}
+		p.Socket, p.SocketIn = packaging.FreeSWITCHSocket, path.Join(orElse(f.Conf, "conf"), "autoload_configs/event_socket.conf.xml")
+	}
 	p.There = f.UserThere && local == packaging.ExampleUser
 	if f.Profile.WholeSocket || a.Username == "" {
 		return
@@ -149,15 +156,23 @@ func freeswitchLines(local, secret string) string {
 }
 
 // source is this machine's address as a PBX elsewhere sees it, "" if the PBX is
-// here or it cannot be told. Nothing is sent.
+// here. Nothing is sent. Where it cannot be told, the administrator must.
 func source(address string) string {
+	const unknown = "ADDRESS-OF-THIS-MACHINE"
+	host, _, err := net.SplitHostPort(address)
+	if ip := net.ParseIP(host); err == nil && ip != nil && ip.IsLoopback() {
+		return ""
+	}
 	c, err := net.Dial("udp4", address)
 	if err != nil {
-		return ""
+		return unknown
 	}
 	defer c.Close()
 	from, ok := c.LocalAddr().(*net.UDPAddr)
-	if !ok || from.IP.IsLoopback() {
+	switch {
+	case !ok:
+		return unknown
+	case from.IP.IsLoopback():
 		return ""
 	}
 	return from.IP.String()

@@ -250,6 +250,8 @@ func TestPropose(t *testing.T) {
 		{"FreeSWITCH", map[string]string{"etc/freeswitch/vars.xml": ""},
 			setup.Answers{Address: "127.0.0.1:8021", Username: "cj@pbx.example"}, "/etc/freeswitch/directory/default/calljournal.xml", "",
 			`<user id="cj">` + "\n    <params>\n      " + `<param name="esl-password" value="s&#34;&lt;&amp;;cret"/>`},
+		{"Asterisk elsewhere", map[string]string{"etc/asterisk/manager.conf": "[general]"},
+			setup.Answers{Address: "[2001:db8::1]:5038", Username: user}, "/etc/asterisk/manager.conf, at its end", "", "permit = ADDRESS-OF-THIS-MACHINE/255.255.255.255\n"},
 		{"FreeSWITCH by its socket", map[string]string{"etc/freeswitch/vars.xml": ""},
 			setup.Answers{Address: "127.0.0.1:8021"}, "", "", ""},
 		{"FusionPBX", map[string]string{"etc/fusionpbx/config.conf": "", "etc/freeswitch/vars.xml": ""},
@@ -264,6 +266,9 @@ func TestPropose(t *testing.T) {
 			}
 			if strings.Contains(p.Shown, "cret") && !strings.Contains(p.Shown, "(what is in ") || strings.Contains(p.Shown+p.Config.Text, "&") {
 				t.Errorf("the secret shows:\n%s%s", p.Shown, p.Config.Text)
+			}
+			if (f.Profile.Kind == config.KindFreeSWITCH) != strings.Contains(p.Socket, `"listen-ip"`) {
+				t.Errorf("of the socket it says %q", p.Socket)
 			}
 			switch {
 			case c.writes == "" && p.PBXFile != nil:

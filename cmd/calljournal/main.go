@@ -28,6 +28,7 @@ const (
 type verbs struct {
 	Config string `help:"The configuration." default:"${config}" placeholder:"FILE"`
 
+	Setup    setupVerb    `cmd:"" help:"Find the PBX, write the configuration, test the link and start the service. Asks, or takes flags."`
 	Run      runVerb      `cmd:"" help:"Run the daemon in the foreground. SIGTERM ends it cleanly, SIGHUP reads the configuration again."`
 	Demo     demoVerb     `cmd:"" help:"Show calls arriving from a built-in PBX that plays recorded ones. Needs no configuration and leaves nothing behind."`
 	Status   statusVerb   `cmd:"" help:"Ask the running daemon how it is. Exit code 4 means degraded."`
@@ -53,7 +54,6 @@ type verbs struct {
 	Compact  compactVerb  `cmd:"" help:"Give free space in the journal's file back to the disk. The daemon must be stopped."`
 	Version  versionVerb  `cmd:"" help:"Print version, commit and Go version."`
 
-	Setup      setupVerb      `cmd:"" help:"Find the PBX, write the configuration, test the link and start the service. Asks, or takes flags."`
 	Doctor     doctorVerb     `cmd:"" help:"Look at the installation and say what to change. Exit code 1: a fault, 4: only advice."`
 	Reload     reloadVerb     `cmd:"" help:"Have the daemon read its configuration again; says what that changed and what needs a restart."`
 	Completion completionVerb `cmd:"" help:"Print the completion of this command line for a shell."`

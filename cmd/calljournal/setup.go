@@ -64,10 +64,11 @@ func (v setupVerb) Run(sh *shell) error {
 	if err := v.write(&d, m, p); err != nil {
 		return err
 	}
-	if err := v.letIn(&d, m, p); err != nil {
+	written, err := v.letIn(&d, m, p)
+	if err != nil {
 		return err
 	}
-	if err := v.tryLink(&d, m, p); err != nil {
+	if err := v.tryLink(&d, m, p, written); err != nil {
 		return err
 	}
 	return v.serve(&d)
@@ -187,8 +188,12 @@ func (v setupVerb) secret(d *dialogue, f setup.Found, a setup.Answers) (string, 
 	case f.Secret != "" && a.Username == "":
 		fmt.Fprintln(d.sh.out, "The event socket's password is taken from the PBX's configuration.")
 		return f.Secret, nil
+	case v.DryRun:
+		return "not looked at", nil
 	case fresh:
 		b = d.secret("Its secret (Enter: make a new one)")
+	case a.Username == "":
+		b = d.secret("The event socket's password")
 	default:
 		b = d.secret("Its secret")
 	}
@@ -200,7 +205,7 @@ func (v setupVerb) secret(d *dialogue, f setup.Found, a setup.Answers) (string, 
 		_, _ = rand.Read(raw) // never fails (crypto/rand)
 		return base64.RawURLEncoding.EncodeToString(raw), nil
 	}
-	return "", &exitError{exitUsage, "the PBX knows the user already, and its secret is missing\nTry: --secret-file FILE, or --secret-file - for standard input"}
+	return "", &exitError{exitUsage, "the PBX knows whom to let in already, and the secret for it is missing\nTry: --secret-file FILE, or --secret-file - for standard input"}
 }
 
 func readSecretFile(path string) (string, error) {
@@ -252,18 +257,20 @@ func pbxLines(text string) (lines []string) {
 // showLines says what the PBX is to be told. The secret itself shows only where
 // somebody looks who has to copy it.
 func showLines(w io.Writer, p setup.Proposal, secret bool) {
-	if p.Lines == "" {
-		return
-	}
 	text := p.Shown
 	if secret {
 		text = p.Lines
 	}
-	fmt.Fprintf(w, "\nOn the PBX's side, into %s:\n\n", p.Where)
-	for line := range strings.Lines(text) {
-		fmt.Fprintf(w, "    %s\n", plain(strings.TrimRight(line, "\n")))
+	for _, part := range []struct{ where, text string }{{p.Where, text}, {p.SocketIn, p.Socket}} {
+		if part.text == "" {
+			continue
+		}
+		fmt.Fprintf(w, "\nOn the PBX's side, into %s:\n\n", part.where)
+		for line := range strings.Lines(part.text) {
+			fmt.Fprintf(w, "    %s\n", plain(strings.TrimRight(line, "\n")))
+		}
+		fmt.Fprintln(w)
 	}
-	fmt.Fprintln(w)
 }
 
 // write puts down our own two files.
@@ -306,15 +313,14 @@ func put(w io.Writer, m setup.Machine, f setup.File) error {
 }
 
 // letIn has the PBX know us: by a file of our own after a yes, else in words.
-func (v setupVerb) letIn(d *dialogue, m setup.Machine, p setup.Proposal) error {
-	if p.Lines == "" || p.There {
-		return nil // a link that fails will show whether more is to be done
+func (v setupVerb) letIn(d *dialogue, m setup.Machine, p setup.Proposal) (written bool, err error) {
+	if p.Lines+p.Socket == "" || p.There {
+		return false, nil // a link that fails will show whether more is to be done
 	}
-	written := false
 	showLines(d.sh.screen(), p, terminal(d.sh.out))
 	if p.PBXFile != nil && d.yes("Write this file of the PBX?", false) {
 		if err := put(d.sh.out, m, *p.PBXFile); err != nil {
-			return err
+			return false, err
 		}
 		written = true
 	}
@@ -324,11 +330,12 @@ func (v setupVerb) letIn(d *dialogue, m setup.Machine, p setup.Proposal) error {
 	if !written || len(p.Reload) > 0 {
 		d.wait("Press Enter when that is done.")
 	}
-	return nil
+	return written, nil
 }
 
-// tryLink signs in once, as the daemon will.
-func (v setupVerb) tryLink(d *dialogue, m setup.Machine, p setup.Proposal) error {
+// tryLink signs in as the daemon will, until it is let in or told to leave it. The
+// PBX's side written by us has the right secret: then it can only be reread.
+func (v setupVerb) tryLink(d *dialogue, m setup.Machine, p setup.Proposal, written bool) error {
 	ctx, stop := signal.NotifyContext(d.sh.ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	for {
@@ -350,7 +357,10 @@ func (v setupVerb) tryLink(d *dialogue, m setup.Machine, p setup.Proposal) error
 			if len(p.Reload) > 0 {
 				next += "\nHas the PBX read what lets us in? " + strings.Join(p.Reload, " && ")
 			}
-			return &exitError{exitFailed, next + "\nTry: put the right secret into " + p.Secret.Path + ", and give this command again; calljournal doctor looks at the rest"}
+			return &exitError{exitFailed, next + "\nTry: put the right secret into " + p.Secret.Path + ", then give this command again, without --secret-file; calljournal doctor looks at the rest"}
+		}
+		if written {
+			continue
 		}
 		if secret := d.secret("Its secret (Enter: the same)"); secret != "" {
 			p.Secret.Text = secret + "\n"

@@ -56,17 +56,15 @@ fi
 pbx=$!
 trap 'kill $pbx 2>/dev/null || true' EXIT
 within 10 "a PBX is there" test -s pbx.address
-(umask 077 && echo of-the-pbx >/etc/calljournal/ami.secret)
-sed -i "s/^address *=.*/address = \"$(cat pbx.address)\"/" /etc/calljournal/calljournal.toml
-if $systemd; then
-	mkdir -p /etc/systemd/system/calljournal.service.d
-	printf '[Service]\nLoadCredential=ami.secret:/etc/calljournal/ami.secret\n' >/etc/systemd/system/calljournal.service.d/credentials.conf
-	systemctl daemon-reload
-else
-	chgrp calljournal /etc/calljournal/ami.secret
-	chmod 0640 /etc/calljournal/ami.secret
-fi
-service calljournal start || fail "start"
+code=0
+calljournal setup --yes --kind asterisk --address "$(cat pbx.address)" --secret-file - <<<wrong >setup.log 2>&1 || code=$?
+expect "setup with a wrong secret says so" grep -q 'login refused' setup.log
+expect "and starts nothing" test $code = 1
+calljournal setup --yes --kind asterisk --address "$(cat pbx.address)" --secret-file - --replace <<<of-the-pbx >setup.log 2>&1 ||
+	{ cat setup.log; fail "setup"; }
+say "setup writes the configuration, tests the link and starts the service"
+expect "the configuration is still for root and the service only" test "$(stat -c '%a %U %G' /etc/calljournal/calljournal.toml)" = "640 root calljournal"
+expect "the secret is for nobody else" test "$(stat -c %A /etc/calljournal/ami.secret | cut -c8-10)" = ---
 within 30 "it runs and the link is up" runs
 within 30 "calls arrive" more_calls_than 3
 expect "it does not run as root" test "$(stat -c %U "/proc/$(pid)")" != root
