@@ -18,7 +18,7 @@ type exportVerb struct {
 	File string `arg:"" help:"Where to; - is standard output. A file of that name is replaced when the table is whole."`
 	callFlags
 	Sort   string `help:"As of calls." default:"-started_at" placeholder:"COLUMN"`
-	Format string `help:"csv or xlsx; default: as the file's name ends, else csv." enum:"csv,xlsx," default:"" placeholder:"FORMAT"`
+	Format string `help:"csv or xlsx; default: as the file's name ends, and csv on standard output." enum:"csv,xlsx," default:"" placeholder:"FORMAT"`
 }
 
 func (v exportVerb) Run(sh *shell) error {
@@ -33,8 +33,13 @@ func (v exportVerb) Run(sh *shell) error {
 	}
 	format := v.Format
 	if format == "" {
-		if format = api.FormatCSV; strings.EqualFold(filepath.Ext(v.File), "."+api.FormatXLSX) {
-			format = api.FormatXLSX
+		format = strings.ToLower(strings.TrimPrefix(filepath.Ext(v.File), "."))
+		switch {
+		case format == api.FormatCSV || format == api.FormatXLSX:
+		case v.File == "-":
+			format = api.FormatCSV
+		default: // a table under a name that says something else is opened by the wrong program
+			return &exitError{exitUsage, fmt.Sprintf("export: %q ends neither in .csv nor in .xlsx: add --format csv or --format xlsx", v.File)}
 		}
 	}
 	filter.Set("sort", v.Sort)

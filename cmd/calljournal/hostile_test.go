@@ -26,12 +26,23 @@ func TestOutput_HostileNames(t *testing.T) {
 		r.ID, r.AnsweredBy = "main:"+text, &text
 		r.From = call.Party{Number: &text, Name: &text}
 		r.To = call.Party{Number: &text, Employee: &text}
+		r.Tags, r.Account, r.HealedBy = []string{text}, &text, &text
+		r.Cost = &call.Cost{Amount: "1.80", Currency: text, Prefix: "79"}
+		r.Recordings = []call.Recording{{File: &text}}
+		r.Voicemail = &call.VoicemailEntry{Mailbox: text, File: &text}
+		r.Fax = &call.FaxEntry{Direction: "received", File: &text}
 		calls = append(calls, &r)
 		st.Rows = append(st.Rows, api.StatisticsRow{Group: text})
 	}
 	for name, write := range map[string]func(*shell) error{
-		"calls":      func(sh *shell) error { return sh.callsTable(calls) },
-		"stats":      func(sh *shell) error { return sh.statsTable(st) },
+		"calls": func(sh *shell) error { return sh.callsTable(calls) },
+		"stats": func(sh *shell) error { return sh.statsTable(st) },
+		"show": func(sh *shell) error {
+			for _, r := range calls {
+				printCall(sh.screen(), r)
+			}
+			return nil
+		},
 		"calls, CSV": func(sh *shell) error { return sh.callsCSV(calls) },
 		"stats, CSV": func(sh *shell) error { return sh.statsCSV(st) },
 	} {

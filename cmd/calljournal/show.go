@@ -56,13 +56,13 @@ func printCall(w io.Writer, r *call.Record) {
 		}
 	}
 	fmt.Fprintf(&b, "%s call, %s%s\n", r.Direction, r.Status, map[bool]string{true: ", missed"}[r.Missed])
-	fact("id", fmt.Sprintf("%s (revision %d)", plain(r.ID), r.Rev))
+	fact("id", fmt.Sprintf("%s (revision %d)", short(r.ID, 300), r.Rev))
 	fact("from", party(r.From))
 	fact("to", party(r.To))
 	if r.Line != nil {
-		fact("line", plain(strings.TrimSpace(r.Line.Number+" "+strings.Trim(str(r.Line.Name), "-"))))
+		fact("line", short(strings.TrimSpace(r.Line.Number+" "+strings.Trim(str(r.Line.Name), "-")), 120))
 	}
-	fact("trunk", plain(str(r.Trunk)))
+	fact("trunk", short(str(r.Trunk), 120))
 	fact("started", localTime(r.StartedAt))
 	fact("answered", localTime(r.AnsweredAt))
 	fact("ended", localTime(r.EndedAt))
@@ -75,11 +75,27 @@ func printCall(w io.Writer, r *call.Record) {
 	fact("talk", ms(r.TalkMs))
 	fact("on hold", ms(r.HoldMs))
 	fact("total", ms(r.TotalMs))
-	fact("answered by", plain(str(r.AnsweredBy)))
-	fact("last with", plain(str(r.LastTalkedBy)))
-	fact("queues", plain(strings.Join(r.Queues, ", ")))
+	fact("answered by", short(str(r.AnsweredBy), 120))
+	fact("last with", short(str(r.LastTalkedBy), 120))
+	fact("queues", short(strings.Join(r.Queues, ", "), 300))
 	if r.Cause != nil {
-		fact("cause", plain(causeText(r.Cause)))
+		fact("cause", short(causeText(r.Cause), 120))
+	}
+	fact("types", strings.Join(r.Types, ", "))
+	fact("healed by", short(str(r.HealedBy), 300))
+	fact("account", short(str(r.Account), 120))
+	if c := r.Cost; c != nil {
+		fact("cost", short(fmt.Sprintf("%s %s for %s to %s", c.Amount, c.Currency, ms(&c.BilledMs), c.Prefix), 120))
+	}
+	fact("tags", short(strings.Join(r.Tags, ", "), 300))
+	for _, rec := range r.Recordings {
+		fact("recording", fileText(rec.File, rec.DurationMs, rec.Available))
+	}
+	if m := r.Voicemail; m != nil {
+		fact("voicemail", short("mailbox "+m.Mailbox, 60)+": "+fileText(m.File, m.DurationMs, m.Available))
+	}
+	if f := r.Fax; f != nil {
+		fact("fax", f.Direction+": "+fileText(f.File, nil, f.Available))
 	}
 	if q := quality(r); q != "" {
 		fact("quality", styleBad.Render(q))
@@ -105,12 +121,27 @@ func printCall(w io.Writer, r *call.Record) {
 		b.WriteString("\n" + tableText([]string{"TIMELINE", "FROM", "TO", "FOR", "WITH"}, rows) + "\n")
 	}
 	for _, t := range r.Transfers {
-		fmt.Fprintf(&b, "\n%s transfer at %s by %s to %s", t.Type, clock(r, t.At), plain(str(t.By)), plain(str(t.To)))
+		fmt.Fprintf(&b, "\n%s transfer at %s by %s to %s", t.Type, clock(r, t.At), short(str(t.By), 60), short(str(t.To), 60))
 	}
 	if len(r.Transfers) > 0 {
 		b.WriteByte('\n')
 	}
 	_, _ = io.WriteString(w, b.String())
+}
+
+// fileText is a file of a call, and whether it is there.
+func fileText(name *string, lasts *int64, available bool) string {
+	text := "no file"
+	if name != nil {
+		text = short(*name, 120)
+	}
+	if lasts != nil {
+		text += ", " + ms(lasts)
+	}
+	if name != nil && !available {
+		text += ", not there"
+	}
+	return text
 }
 
 func causeText(c *call.Cause) string {

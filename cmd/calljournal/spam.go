@@ -37,6 +37,7 @@ func (v spamAddVerb) Run(sh *shell) error {
 
 type spamRemoveVerb struct {
 	Number string `arg:"" help:"As people write it."`
+	JSON   bool   `name:"json" help:"As JSON: the list without it."`
 }
 
 func (v spamRemoveVerb) Run(sh *shell) error {
@@ -47,6 +48,17 @@ func (v spamRemoveVerb) Run(sh *shell) error {
 	if err = c.UnmarkSpam(sh.ctx, v.Number); errors.Is(err, api.ErrNotFound) {
 		return fmt.Errorf("%w\nTry: calljournal spam list", err)
 	}
+	if err != nil {
+		return err
+	}
+	if v.JSON {
+		list, err := c.Spam(sh.ctx)
+		if err != nil {
+			return err
+		}
+		return sh.json(list)
+	}
+	_, err = fmt.Fprintf(sh.out, "%s is off the list.\n", plain(v.Number))
 	return err
 }
 
