@@ -649,7 +649,7 @@ func (s *search) look(b *block) error {
 			doubtful.add(row)
 		}
 	}
-	if s.sorting.byText() {
+	if s.sorting.byText() || f.part {
 		doubtful = rows
 	}
 	if rows.empty() {
@@ -795,7 +795,7 @@ func (s *search) decide(feed *bolt.Bucket, b *block, row int) error {
 		return nil
 	}
 	ok := true
-	if s.summary.flags&flagCut != 0 && s.filter.textual {
+	if s.summary.flags&flagCut != 0 && s.filter.textual || s.filter.part {
 		rec, err := s.d.record(feed, s.summary.seq)
 		if err != nil {
 			return err

@@ -10,6 +10,7 @@ import (
 	bolt "go.etcd.io/bbolt"
 
 	"calljournal/agent/call"
+	"calljournal/agent/journal"
 )
 
 // filter is a Query made ready to be asked of columns, of summaries and of
@@ -26,6 +27,7 @@ type filter struct {
 	terms      []term
 	record     func(*call.Record) bool
 	none       bool     // there is no such call
+	part       bool     // the record decides
 	textual    bool     // words or terms: a summary with flagCut cannot answer
 	digits     [][]byte // if nothing but digits is asked for as text: one of them is in the summary as it is written
 }
@@ -123,6 +125,7 @@ func (d *DB) newFilter(q *Query) (filter, error) {
 			f.digits = append(f.digits, []byte(text))
 		}
 	}
+	f.part = q.Part != "" && len(q.Employee)+len(q.Department) > 0
 	asked := *q
 	f.record = func(r *call.Record) bool { return asked.matches(r) }
 	return f, nil
@@ -273,7 +276,7 @@ func (q *Query) matches(r *call.Record) bool {
 		source = r.Line.Source
 	}
 	if !oneOf(q.Employee, people...) || !oneOf(q.Department, departments...) || !oneOf(q.Queue, queues...) ||
-		!oneOf(q.Line, lines...) || !oneOf(q.Source, source) || !oneOf(q.Trunk, r.Trunk) {
+		!q.hadPart(r) || !oneOf(q.Line, lines...) || !oneOf(q.Source, source) || !oneOf(q.Trunk, r.Trunk) {
 		return false
 	}
 	if n := q.numbers(); len(n) > 0 && !slices.ContainsFunc(n, func(part string) bool { return recordHasNumber(r, part) }) {
@@ -291,6 +294,17 @@ func (q *Query) matches(r *call.Record) bool {
 		}
 	}
 	return true
+}
+
+// hadPart says whether those who are asked for had the part that is asked for.
+func (q *Query) hadPart(r *call.Record) bool {
+	if q.Part == "" {
+		return true
+	}
+	if len(q.Employee) > 0 {
+		return journal.HadPart(r, q.Part, journal.ByEmployee, q.Employee)
+	}
+	return len(q.Department) == 0 || journal.HadPart(r, q.Part, journal.ByDepartment, q.Department)
 }
 
 func recordHasNumber(r *call.Record, part string) bool {

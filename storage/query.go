@@ -35,16 +35,19 @@ type Query struct {
 	Type       []string
 	Employee   []string // name or extension of somebody who called, was called, or took part
 	Department []string // of such an employee
-	Queue      []string // one that the call waited in
-	Line       []string // number or name
-	Source     []string
-	Trunk      []string
-	Number     []string // part of any number of the call
-	MinTalk    *time.Duration
-	MaxTalk    *time.Duration
-	MinWait    *time.Duration
-	Has        []string // recording, voicemail, fax
-	Text       string   // words of which each is in a name, number, employee, line, tag...; or the call's id
+	// Part says which part those of Employee had, or without any those of
+	// Department: one of journal's; "": any.
+	Part    string
+	Queue   []string // one that the call waited in
+	Line    []string // number or name
+	Source  []string
+	Trunk   []string
+	Number  []string // part of any number of the call
+	MinTalk *time.Duration
+	MaxTalk *time.Duration
+	MinWait *time.Duration
+	Has     []string // recording, voicemail, fax
+	Text    string   // words of which each is in a name, number, employee, line, tag...; or the call's id
 
 	Sort   string // one of Sorts, with a - in front for the greatest first; "": -started_at
 	Limit  int    // default 50, at most 1000

@@ -14,6 +14,7 @@ import (
 	"pgregory.net/rapid"
 
 	"calljournal/agent/call"
+	"calljournal/agent/journal"
 )
 
 // obvious is a query answered by looking at every record, written without a look
@@ -85,6 +86,14 @@ func obviouslyAsked(q Query, r *call.Record) bool {
 		!in(q.Employee, people) || !in(q.Department, departments) || !in(q.Queue, queues) || !in(q.Line, lines) ||
 		!in(q.Source, sources) || !in(q.Trunk, trunks) {
 		return false
+	}
+	if who, by := q.Employee, journal.ByEmployee; q.Part != "" {
+		if len(who) == 0 {
+			who, by = q.Department, journal.ByDepartment
+		}
+		if !journal.HadPart(r, q.Part, by, who) {
+			return false
+		}
 	}
 	if q.MinTalk != nil && (r.TalkMs == nil || *r.TalkMs < q.MinTalk.Milliseconds()) ||
 		q.MaxTalk != nil && (r.TalkMs == nil || *r.TalkMs > q.MaxTalk.Milliseconds()) ||
@@ -244,6 +253,9 @@ func drawQuery(t *rapid.T, calls []*call.Record) Query {
 	}
 	q.Employee = append(of("employee", leg(func(l *call.Leg) *string { return l.Employee })), of("extension", leg(func(l *call.Leg) *string { return l.Extension }))...)
 	q.Department = of("department", leg(func(l *call.Leg) *string { return l.Department }))
+	if len(q.Employee)+len(q.Department) > 0 && maybe("part of them") {
+		q.Part = rapid.SampledFrom([]string{journal.PartCounted, journal.PartElsewhere}).Draw(t, "which part")
+	}
 	q.Queue = of("queue", func(r *call.Record) *string {
 		if len(r.Queues) == 0 {
 			return nil

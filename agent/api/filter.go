@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"calljournal/agent/call"
+	"calljournal/agent/journal"
 	"calljournal/storage"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -25,6 +26,7 @@ type CallFilter struct {
 	Type       []string `query:"type,explode" doc:"unique, repeat, target, callback, called_back, came_back, lost, short, spam"`
 	Employee   []string `query:"employee,explode" doc:"name or extension of somebody who made the call, was called, or took part in it"`
 	Department []string `query:"department,explode" doc:"of such an employee"`
+	Part       string   `query:"part" doc:"of the employees that are asked for, or without any of the departments. counted: only the calls that statistics count in their row; answered_elsewhere: only those that rang there and another took, which are not in the row's calls"`
 	Queue      []string `query:"queue,explode" doc:"one that the call waited in"`
 	Line       []string `query:"line,explode" doc:"the company's number, or the name it has in the configuration"`
 	Source     []string `query:"source,explode" doc:"of the line"`
@@ -33,7 +35,7 @@ type CallFilter struct {
 	MinTalk    string   `query:"min_talk" doc:"talk of at least: 90s, 1m30s, or seconds"`
 	MaxTalk    string   `query:"max_talk" doc:"talk of at most"`
 	MinWait    string   `query:"min_wait" doc:"wait of at least"`
-	Has        []string `query:"has,explode" doc:"recording, voicemail, fax"`
+	Has        []string `query:"has,explode" doc:"recording: one that the PBX told of, not one that is only found by its file's name; voicemail: the caller got to a mailbox; fax"`
 	Text       string   `query:"q" doc:"words of which each is part of a name, number, employee, department, queue, line, source, trunk, tag or account of the call; or the id of a call"`
 }
 
@@ -127,6 +129,15 @@ func (f *CallFilter) query(zone *time.Location) (q storage.Query, err error) {
 			refuse("missed", "want true or false")
 		}
 		q.Missed = &missed
+	}
+	switch f.Part {
+	case "":
+	case journal.PartCounted, journal.PartElsewhere:
+		if q.Part = f.Part; len(q.Employee)+len(q.Department) == 0 {
+			refuse("part", "whose part: give an employee or a department too")
+		}
+	default:
+		refuse("part", "%.40q is not known: want %s, %s", f.Part, journal.PartCounted, journal.PartElsewhere)
 	}
 	if len(wrong) > 0 {
 		return q, huma.Error422UnprocessableEntity("the filter cannot be understood", wrong...)

@@ -232,6 +232,8 @@ func TestCalls_HostileInput(t *testing.T) {
 		"q=" + strings.Repeat("a+", 100):              "words",
 		"q=" + strings.Repeat("a", 400):               "q",
 		"employee=" + strings.Repeat("a", 400):        "employee",
+		"part=counted":                                "give an employee",
+		"part=some&employee=101":                      "counted",
 		"number=1" + strings.Repeat("&number=1", 200): "number",
 		"employee=%00%ff%fe&queue=%27%3B+DROP+TABLE&q=%25": "",
 		"number=%28%29": "",

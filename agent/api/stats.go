@@ -74,6 +74,9 @@ func (s *Server) stats(ctx context.Context, in *StatsInput) (*struct{ Body Stati
 		name, stepName = "total", name
 	}
 	by, ok := journal.ByOf(name)
+	if _, err := journal.StepOf(name); !ok && err == nil && name != "" {
+		return nil, huma.Error422UnprocessableEntity(fmt.Sprintf("by: %s is total by that step: leave step out, or say what to group by", name))
+	}
 	if !ok {
 		return nil, huma.Error422UnprocessableEntity(fmt.Sprintf("by: %.40q is not known: want total, direction, line, source, trunk, queue, employee, department, hour, day, week or month", in.By))
 	}

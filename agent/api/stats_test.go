@@ -160,11 +160,50 @@ func ms(c *call.Record) int64 {
 	return *c.TalkMs
 }
 
+// Behind a figure of an employee are exactly the calls that the filter gives for
+// his part.
+func TestStats_CallsBehindAFigure(t *testing.T) {
+	r, _, _ := statsRig(t, 1200)
+	number := func(what url.Values) (n int64) {
+		what.Set("limit", "1000")
+		page := decode[api.CallsPage](t, r.get(t, "/v1/calls?"+what.Encode(), journalToken), 200)
+		if page.Cursor != nil {
+			t.Fatalf("%v: more than one page", what)
+		}
+		return int64(len(page.Calls))
+	}
+	rows := decode[api.Statistics](t, r.get(t, "/v1/stats?by=employee", journalToken), 200).Rows
+	elsewhere := int64(0)
+	for _, row := range rows {
+		elsewhere += row.Elsewhere
+		for _, tt := range []struct {
+			figure string
+			want   int64
+			filter url.Values
+		}{
+			{"calls", row.Calls, url.Values{"part": {"counted"}}},
+			{"answered", row.Answered, url.Values{"part": {"counted"}, "direction": {"inbound"}, "status": {"answered"}}},
+			{"missed", row.Missed, url.Values{"part": {"counted"}, "missed": {"true"}}},
+			{"outbound", row.Outbound, url.Values{"part": {"counted"}, "direction": {"outbound"}}},
+			{"answered_elsewhere", row.Elsewhere, url.Values{"part": {"answered_elsewhere"}}},
+		} {
+			tt.filter.Set("employee", row.Group)
+			if got := number(tt.filter); got != tt.want {
+				t.Errorf("%s of %s: %d calls, the figure is %d", tt.figure, row.Group, got, tt.want)
+			}
+		}
+	}
+	if len(rows) < 10 || elsewhere == 0 {
+		t.Errorf("%d employees, %d calls answered elsewhere: too few to tell", len(rows), elsewhere)
+	}
+}
+
 func TestStats_HostileInput(t *testing.T) {
 	r, _, _ := statsRig(t, 100)
 	for query, want := range map[string]string{
 		"by=colour":                       "by",
 		"step=year":                       "step",
+		"by=hour&step=day":                "leave step out",
 		"by=employee&step=%3Cscript%3E":   "step",
 		"by=" + strings.Repeat("a", 4000): "by",
 		"load=perhaps":                    "load",

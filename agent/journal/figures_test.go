@@ -242,3 +242,39 @@ func FuzzCell_Parse(f *testing.F) {
 		}
 	})
 }
+
+// What a call counts in a row, and which calls are behind that row, is one thing:
+// for employees by name and by extension, and for departments.
+func TestHadPart_IsWhatIsCounted(t *testing.T) {
+	company := journaltest.NewCompany()
+	directory := journal.NewDirectory("RU", company.Employees, company.Lines)
+	extensions := map[string]string{}
+	for _, e := range company.Employees {
+		extensions[e.Name] = e.Extension
+	}
+	counted, elsewhere := 0, 0
+	for r := range journaltest.Generate(journaltest.Options{Seed: 8, Calls: 3000}) {
+		directory.Enrich(r)
+		for _, by := range []journal.By{journal.ByEmployee, journal.ByDepartment} {
+			for name, row := range rowsBy(by, r) {
+				who := []string{"nobody", name}
+				if x := extensions[name]; x != "" && row.Calls > 0 && by == journal.ByEmployee {
+					who[1] = x
+				}
+				if got := journal.HadPart(r, journal.PartCounted, by, who); got != (row.Calls == 1) {
+					t.Fatalf("%s: counted for %s: %t, in the row: %d", r.ID, name, got, row.Calls)
+				}
+				if got := journal.HadPart(r, journal.PartElsewhere, by, who); got != (row.Elsewhere == 1) {
+					t.Fatalf("%s: answered elsewhere for %s: %t, in the row: %d", r.ID, name, got, row.Elsewhere)
+				}
+				counted, elsewhere = counted+int(row.Calls), elsewhere+int(row.Elsewhere)
+			}
+			if journal.HadPart(r, journal.PartCounted, by, []string{"nobody"}) {
+				t.Fatalf("%s: counted for nobody", r.ID)
+			}
+		}
+	}
+	if counted < 1000 || elsewhere < 100 {
+		t.Errorf("%d calls counted, %d answered elsewhere: too few to tell", counted, elsewhere)
+	}
+}

@@ -255,3 +255,35 @@ func (p *part) share(r *call.Record, whole *share) share {
 	}
 	return s
 }
+
+// The parts that an employee or a department can have in a call, as statistics
+// tell them apart.
+const (
+	PartCounted   = "counted"            // the call is one of the calls of that row
+	PartElsewhere = "answered_elsewhere" // it rang there, and another took it
+)
+
+// HadPart says whether a call counts so in the row of one of those whom who
+// names: employees, by name or extension, or departments.
+func HadPart(r *call.Record, kind string, by By, who []string) bool {
+	whole := share{wait: -1, ring: -1, talk: -1, kinds: 1 << countCalls}
+	for _, p := range parts(r) {
+		if p.group.By != by {
+			continue
+		}
+		s := p.share(r, &whole)
+		wanted := countCalls
+		if kind == PartElsewhere {
+			wanted = countElsewhere
+		}
+		if !s.has(wanted) {
+			continue
+		}
+		if slices.Contains(who, p.group.Name) || by == ByEmployee && slices.ContainsFunc(r.Legs, func(l call.Leg) bool {
+			return l.Extension != nil && l.Employee != nil && *l.Employee == p.group.Name && slices.Contains(who, *l.Extension)
+		}) {
+			return true
+		}
+	}
+	return false
+}

@@ -19,6 +19,7 @@ type callFlags struct {
 	Type       []string       `help:"unique, repeat, target, callback, called_back, came_back, lost, short, spam; several with commas." enum:"unique,repeat,target,callback,called_back,came_back,lost,short,spam" placeholder:"WORD"`
 	Employee   []string       `help:"Name or extension of somebody who took part; may be repeated." sep:"none" placeholder:"NAME"`
 	Department []string       `help:"Of such an employee; may be repeated." sep:"none" placeholder:"NAME"`
+	Part       string         `help:"Of the employees that are asked for, or without any of the departments: counted (the calls that stats counts in their row) or answered_elsewhere (rang there, and another took them)." enum:",counted,answered_elsewhere" default:"" placeholder:"WORD"`
 	Queue      []string       `help:"A queue that the call waited in; may be repeated." sep:"none" placeholder:"NAME"`
 	Line       []string       `help:"The company's number, or its name; may be repeated." sep:"none" placeholder:"NUMBER"`
 	Source     []string       `help:"Where the line's callers come from; may be repeated." sep:"none" placeholder:"NAME"`
@@ -27,7 +28,7 @@ type callFlags struct {
 	MinTalk    *time.Duration `help:"Talk of at least: 90s, 1m30s." placeholder:"TIME"`
 	MaxTalk    *time.Duration `help:"Talk of at most." placeholder:"TIME"`
 	MinWait    *time.Duration `help:"Wait of at least." placeholder:"TIME"`
-	Has        []string       `help:"recording, voicemail or fax; several with commas." enum:"recording,voicemail,fax" placeholder:"WORD"`
+	Has        []string       `help:"recording (one that the PBX told of), voicemail or fax; several with commas." enum:"recording,voicemail,fax" placeholder:"WORD"`
 	Text       string         `name:"q" help:"Words of names, numbers, tags and the like, which must all be there; or the id of a call." placeholder:"TEXT"`
 }
 
@@ -60,8 +61,10 @@ func (f *callFlags) query() (url.Values, error) {
 	if f.Missed != nil {
 		q.Set("missed", strconv.FormatBool(*f.Missed))
 	}
-	if f.Text != "" {
-		q.Set("q", f.Text)
+	for name, text := range map[string]string{"part": f.Part, "q": f.Text} {
+		if text != "" {
+			q.Set(name, text)
+		}
 	}
 	return q, nil
 }
