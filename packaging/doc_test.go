@@ -134,6 +134,9 @@ func TestManual_Links(t *testing.T) {
 type verb struct {
 	verbs map[string]*verb
 	flags map[string]bool
+	usual *verb // of verbs: the one that is meant without its name
+
+	hidden bool
 }
 
 // kebab is how kong names a field.
@@ -191,8 +194,12 @@ func commandLine(t *testing.T) *verb {
 					called = given
 				}
 				if _, is := tag.Lookup("cmd"); is {
-					sub := &verb{map[string]*verb{}, map[string]bool{"help": true}}
+					sub := &verb{verbs: map[string]*verb{}, flags: map[string]bool{"help": true}}
 					v.verbs[called] = sub
+					_, sub.hidden = tag.Lookup("hidden")
+					if tag.Get("default") == "withargs" {
+						v.usual = sub
+					}
 					if name != nil && structs[name.Name] != nil {
 						read(structs[name.Name], sub)
 					}
@@ -202,12 +209,26 @@ func commandLine(t *testing.T) *verb {
 			}
 		}
 	}
-	top := &verb{map[string]*verb{}, map[string]bool{"help": true}}
+	top := &verb{verbs: map[string]*verb{}, flags: map[string]bool{"help": true}}
 	if structs["verbs"] == nil {
 		t.Fatal("cmd/calljournal has no struct verbs")
 	}
 	read(structs["verbs"], top)
 	return top
+}
+
+// Every verb is somewhere in the manual, in each language.
+func TestManual_HasEveryVerb(t *testing.T) {
+	top, pages := commandLine(t), manual(t)
+	for _, l := range languages {
+		for _, name := range slices.Sorted(maps.Keys(top.verbs)) {
+			if !top.verbs[name].hidden && !slices.ContainsFunc(pages, func(p page) bool {
+				return filepath.Base(filepath.Dir(p.path)) == l && regexp.MustCompile(`\bcalljournal `+name+`\b`).MatchString(p.text)
+			}) {
+				t.Errorf("doc/%s says nothing of calljournal %s", l, name)
+			}
+		}
+	}
 }
 
 // Every command named is one of the program, with its flags.
@@ -238,10 +259,14 @@ func TestManual_Commands(t *testing.T) {
 					}
 				} else if len(v.verbs) > 0 {
 					w = strings.Trim(w, ",;:|")
-					if strings.ToUpper(w) == w { // VERB stands for any
+					if v.usual == nil && strings.ToUpper(w) == w { // VERB stands for any
 						break
 					}
 					words := strings.Split(w, "|")
+					if v.usual != nil && v.verbs[words[0]] == nil {
+						v = v.usual
+						continue
+					}
 					for _, each := range words {
 						if v.verbs[each] == nil {
 							t.Errorf("%s: %q: there is no verb %q", p.path, line, each)
@@ -347,36 +372,35 @@ func TestManual_HasEveryField(t *testing.T) {
 
 // ---- HTTP
 
-// Every address named is one that the daemon or the centre answers.
+// Every address named is one that the daemon or the centre answers, and the page on
+// the interface has every one of the daemon's.
 func TestManual_Addresses(t *testing.T) {
-	var answered []string
-	route := regexp.MustCompile(`(?:Path: "|"(?:GET|PUT|POST|DELETE) )(/[^"]*)"|case "(/(?:healthz|readyz))"`)
-	for _, dir := range []string{"api", "collect"} {
-		sources, err := filepath.Glob(filepath.Join("..", "agent", dir, "*.go"))
+	answered := routes(t)
+	for _, l := range languages {
+		text, err := os.ReadFile(filepath.Join("doc", l, "api.md"))
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, path := range sources {
-			text, err := os.ReadFile(path)
-			if err != nil {
-				t.Fatal(err)
-			}
-			for _, m := range route.FindAllSubmatch(text, -1) {
-				answered = append(answered, string(m[1])+string(m[2]))
+		for _, address := range answered {
+			if !strings.Contains(address, "$") && !strings.HasPrefix(address, "/v1/uplink") && !strings.HasPrefix(address, "/v1/push") && address != "/" &&
+				!strings.Contains(string(text), address+"`") {
+				t.Errorf("doc/%s/api.md says nothing of %s", l, address)
 			}
 		}
-	}
-	if !slices.Contains(answered, "/v1/sync") || !slices.Contains(answered, "/healthz") {
-		t.Fatalf("the routes were not found in the source: %q", answered)
 	}
 	is := func(address string) bool {
 		parts := strings.Split(address, "/")
 		return slices.ContainsFunc(answered, func(known string) bool {
 			k := strings.Split(known, "/")
-			return len(k) == len(parts) && !slices.ContainsFunc(k, func(s string) bool {
-				p := parts[slices.Index(k, s)]
-				return s != p && !strings.HasPrefix(s, "{")
-			})
+			if len(k) != len(parts) {
+				return false
+			}
+			for i := range k {
+				if k[i] != parts[i] && !strings.HasPrefix(k[i], "{") {
+					return false
+				}
+			}
+			return true
 		})
 	}
 	named := regexp.MustCompile("(?:^|[\\s`\"(]|:\\d{2,5})(/v1/[\\w./{}-]*|/healthz|/readyz|/metrics|/openapi\\.yaml)")
@@ -392,6 +416,34 @@ func TestManual_Addresses(t *testing.T) {
 	if seen < 40 {
 		t.Errorf("only %d addresses were found", seen)
 	}
+}
+
+// routes are the addresses in the source of the daemon and of the centre.
+func routes(t *testing.T) (answered []string) {
+	t.Helper()
+	route := regexp.MustCompile(`(?:Path: "|"(?:GET|PUT|POST|DELETE) )(/[^"]*)"|case "(/(?:healthz|readyz))"`)
+	for _, dir := range []string{"api", "collect"} {
+		sources, err := filepath.Glob(filepath.Join("..", "agent", dir, "*.go"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, path := range sources {
+			if strings.HasSuffix(path, "_test.go") {
+				continue
+			}
+			text, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, m := range route.FindAllSubmatch(text, -1) {
+				answered = append(answered, string(m[1])+string(m[2]))
+			}
+		}
+	}
+	if !slices.Contains(answered, "/v1/sync") || !slices.Contains(answered, "/healthz") {
+		t.Fatalf("the routes were not found in the source: %q", answered)
+	}
+	return answered
 }
 
 // ---- tests
