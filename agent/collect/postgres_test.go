@@ -24,6 +24,7 @@ type postgres struct {
 	bin, dir string
 	who      *syscall.SysProcAttr
 	names    int
+	watcher  *exec.Cmd
 	mu       sync.Mutex
 }
 
@@ -103,7 +104,26 @@ func startPostgres() (*postgres, error) {
 	if err := p.run("initdb", "-D", p.data(), "-U", "calljournal", "--auth=trust", "--encoding=UTF8", "--no-locale", "--no-sync"); err != nil {
 		return nil, err
 	}
+	if err := p.watch(); err != nil {
+		return nil, err
+	}
 	return p, p.start()
+}
+
+// watch has a shell end the server when this process is gone, however it went: a
+// test that is killed at its time limit runs no TestMain to its end.
+func (p *postgres) watch() error {
+	c := exec.Command("sh", "-c", `cat >/dev/null; "$0"/pg_ctl -D "$1"/data -m immediate stop >/dev/null 2>&1; rm -rf "$1"`, p.bin, p.dir)
+	c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if p.who != nil {
+		c.SysProcAttr.Credential = p.who.Credential
+	}
+	c.Dir = "/"
+	if _, err := c.StdinPipe(); err != nil { // open as long as this process
+		return err
+	}
+	p.watcher = c
+	return c.Start()
 }
 
 func (p *postgres) data() string { return filepath.Join(p.dir, "data") }
