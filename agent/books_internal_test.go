@@ -397,3 +397,44 @@ func TestBooks_Panic(t *testing.T) {
 	}
 	l.numbered()
 }
+
+// Whatever a group holds is stored, if it holds nothing else too: facts that come
+// within one moment, say, go without the state of their link.
+func TestBooks_StoreWhateverAGroupHolds(t *testing.T) {
+	l := newLedger(t, firstRules)
+	l.finish() // nothing waits that another batch would go along with
+	put := func(b *storage.Batch) {
+		t.Helper()
+		l.must(l.b.settle(b))
+		l.must(l.b.put(b))
+		l.restart()
+		l.finish()
+	}
+	facts := func(want ...uint64) {
+		t.Helper()
+		events, err := l.db.Facts("main")
+		l.must(err)
+		var got []uint64
+		for _, e := range events {
+			got = append(got, e.N)
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("facts %v, want %v", got, want)
+		}
+	}
+	put(&storage.Batch{Facts: []storage.Fact{
+		{PBX: "main", Event: &call.Event{N: 1, Kind: call.LegCreated, Leg: "1"}},
+		{PBX: "main", Event: &call.Event{N: 2, Kind: call.LegEnded, Leg: "1"}},
+	}})
+	facts(1, 2)
+	put(&storage.Batch{Drop: map[string][]uint64{"main": {1}}})
+	facts(2)
+	put(&storage.Batch{State: map[string][]byte{"link/main": []byte("seen")}})
+	if v, err := l.db.State("link/main"); err != nil || string(v) != "seen" {
+		t.Errorf("state %q %v", v, err)
+	}
+	put(&storage.Batch{Entries: []storage.Entry{{Op: storage.OpGap, Gap: &call.Gap{PBX: "main", From: 1, To: 2, Reason: "link lost"}}}})
+	if gaps, err := l.db.Gaps(5); err != nil || len(gaps) != 1 {
+		t.Errorf("gaps %+v %v", gaps, err)
+	}
+}

@@ -94,6 +94,10 @@ var allMutants = []mutant{
 		old: "	l.tracker.Restore(facts)\n", new: "",
 	},
 	{
+		breaks: "a group of facts alone is not stored", file: "agent/books.go", pkg: "./agent", test: "TestBooks_StoreWhateverAGroupHolds",
+		old: "	if err := b.store.Commit(batch); err != nil {\n", new: "	if len(batch.Entries)+len(batch.Moves)+len(batch.State) == 0 {\n		return nil\n	}\n	if err := b.store.Commit(batch); err != nil {\n",
+	},
+	{
 		breaks: "a call that vanished while nobody could see it stays open", file: "agent/call/link.go", pkg: "./agent", test: "TestMangled", flags: quietRapid,
 		old: "	t.vanish(e, DoubtEndUnseen, func(l LegID) bool { return !live[l] })\n", new: "",
 	},
