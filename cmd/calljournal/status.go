@@ -109,12 +109,32 @@ func printStatus(w io.Writer, st api.Status) error {
 		fmt.Fprintf(&b, "forward %s (%s): %s, sent up to %d, %d behind, oldest waiting for %s, %d dead\n",
 			plain(f.Name), f.Kind, f.State, f.Seq, f.Lag, waiting(st, f), f.Dead)
 	}
-	for _, g := range st.Gaps {
-		healed := ""
-		if g.Healed {
-			healed = ", healed"
+	waits := map[string]int{}
+	recorded := map[string]bool{}
+	for _, l := range st.Links {
+		h := l.Healing
+		if h == nil {
+			continue
 		}
-		fmt.Fprintf(&b, "gap at %s: %s to %s: %s%s\n", plain(g.PBX), localTime(g.From), localTime(g.To), plain(g.Reason), healed)
+		recorded[l.PBX], waits[l.PBX] = true, h.Waiting
+		read := "not read yet in this run"
+		if h.ReadAt != 0 {
+			read = fmt.Sprintf("%d rows read, last %s", h.Rows, ago(st.At, h.ReadAt))
+		}
+		fmt.Fprintf(&b, "records of %s in %s: gaps waiting to be healed %d, %s\n", plain(l.PBX), plain(h.File), h.Waiting, read)
+	}
+	for _, g := range st.Gaps { // the newest first, and it is the newest that wait
+		healed := "not healed"
+		switch {
+		case g.Healed:
+			healed = "healed"
+		case !recorded[g.PBX]:
+			healed = "not healed, as it has no cdr_file"
+		case waits[g.PBX] > 0:
+			healed = "waits for its records"
+			waits[g.PBX]--
+		}
+		fmt.Fprintf(&b, "gap at %s: %s to %s: %s: %s\n", plain(g.PBX), localTime(g.From), localTime(g.To), plain(g.Reason), healed)
 	}
 	_, err := io.WriteString(w, b.String())
 	return err

@@ -80,3 +80,34 @@ func TestWatch(t *testing.T) {
 		t.Error("q does something else")
 	}
 }
+
+// Of each gap it is said what becomes of it.
+func TestStatus_Gaps(t *testing.T) {
+	now := call.MomentOf(time.Date(2026, 3, 2, 10, 0, 0, 0, time.UTC))
+	gap := func(pbx, reason string, healed bool) call.Gap {
+		return call.Gap{PBX: pbx, From: now.Add(-time.Minute), To: now, Reason: reason, Healed: healed}
+	}
+	st := api.Status{
+		Agent: "office", State: api.StateWell, At: now,
+		Links: []api.Link{
+			{PBX: "main", State: api.LinkUp, Healing: &api.Healing{File: "/var/log/Master.csv", Waiting: 1, Rows: 12, ReadAt: now.Add(-3 * time.Second)}},
+			{PBX: "old", State: api.LinkUp},
+		},
+		Gaps: []call.Gap{gap("main", "newest", false), gap("old", "elsewhere", false), gap("main", "read back", true), gap("main", "before cdr_file was set", false)},
+	}
+	var b strings.Builder
+	if err := printStatus(&b, st); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		"records of main in /var/log/Master.csv: gaps waiting to be healed 1, 12 rows read, last 3s ago\n",
+		": newest: waits for its records\n",
+		": elsewhere: not healed, as it has no cdr_file\n",
+		": read back: healed\n",
+		": before cdr_file was set: not healed\n",
+	} {
+		if !strings.Contains(b.String(), want) {
+			t.Errorf("it lacks %q:\n%s", want, b.String())
+		}
+	}
+}
