@@ -27,6 +27,8 @@ type Records struct {
 	offset  time.Duration  // of the PBX's stamps, as the last row that could tell had it
 	known   bool           // there was one
 	agrees  bool           // and this machine's zone says the same
+	rumour  time.Duration  // another offset that a row told of and was not believed,
+	teller  call.Moment    // the row's channel; zero: none did
 }
 
 // NewRecords reads with the columns in the order given, by the names that
@@ -286,9 +288,13 @@ func (r *Records) start(stamp string, born call.Moment) (start call.Moment, doub
 	off := ahead - offset
 	first := off >= -2*time.Second && off <= 2*time.Second && offset.Abs() <= 15*time.Hour
 	if change := offset - r.offset; first && r.known && change > 0 && change != 30*time.Minute && change != time.Hour {
-		first = false // clocks do not change so: it is a later row that happens to begin then
+		// Clocks do not change so: it is a later row that happens to begin then. But
+		// that does not happen twice: somebody set the PBX's zone, or usegmtime.
+		first = r.teller != 0 && r.teller != born && r.rumour == offset
+		r.rumour, r.teller = offset, born
 	}
 	if first {
+		r.teller = 0
 		_, here := born.Time().In(r.zone).Zone()
 		r.offset, r.known, r.agrees = offset, true, time.Duration(here)*time.Second == offset
 		return call.MomentOf(local.Add(-offset)), "", nil

@@ -130,6 +130,45 @@ func TestRecords_Zones(t *testing.T) {
 	}
 }
 
+// Somebody sets the PBX's zone: one row could be a later one of its channel, two
+// that say the same could not.
+func TestRecords_ZoneSet(t *testing.T) {
+	kolkata, err := time.LoadLocation("Asia/Kolkata")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := NewRecords(nil, time.UTC)
+	at := time.Date(2026, 3, 1, 10, 0, 0, 0, time.UTC)
+	read := func(pbx *time.Location, born time.Time, after time.Duration) time.Time {
+		t.Helper()
+		at = at.Add(time.Hour)
+		e, err := r.Read([]byte(master(pbx, fmt.Sprintf("%d.1", born.Unix()), born.Add(after), time.Time{}, born.Add(after+time.Second))), 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return e.History.Created.Time()
+	}
+	for i, step := range []struct {
+		pbx   *time.Location
+		after time.Duration // the row begins so long after its channel
+		wrong time.Duration // and is taken to begin so much too late
+	}{
+		{pbx: time.UTC},
+		{pbx: time.UTC, after: 45 * time.Minute},
+		{pbx: time.UTC}, // what the row before told of is forgotten
+		{pbx: time.UTC, after: 45 * time.Minute},
+		{pbx: time.UTC},
+		{pbx: kolkata, wrong: 330 * time.Minute},
+		{pbx: kolkata},
+		{pbx: kolkata},
+	} {
+		born := at
+		if got := read(step.pbx, born, step.after); got != born.Add(step.after+step.wrong) {
+			t.Errorf("row %d of a channel of %v begins at %v", i, born, got)
+		}
+	}
+}
+
 func TestRecords_Unreadable(t *testing.T) {
 	start := time.Date(2026, 3, 1, 10, 0, 0, 0, time.UTC)
 	good := master(time.UTC, fmt.Sprintf("%d.1", start.Unix()), start, start, start.Add(time.Second))
