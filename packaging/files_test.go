@@ -7,11 +7,13 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
 
 	"calljournal/agent/config"
+	"calljournal/connectors/freeswitch"
 	"calljournal/packaging"
 )
 
@@ -188,5 +190,20 @@ func TestUsers_AreThoseOfTheREADME(t *testing.T) {
 	}
 	if !strings.Contains(string(readme), packaging.FreeSWITCHSocket) {
 		t.Errorf("the README does not show:\n%s", packaging.FreeSWITCHSocket)
+	}
+}
+
+// The user of FreeSWITCH's directory may hear every event that a rule needs, and
+// FreeSWITCH refuses a subscription as a whole if one is not allowed.
+func TestFreeSWITCHUser_HearsWhatIsNeeded(t *testing.T) {
+	m := regexp.MustCompile(`name="esl-allowed-events" value="([^"]*)"`).FindStringSubmatch(packaging.FreeSWITCHUser)
+	if m == nil {
+		t.Fatal("there is no esl-allowed-events")
+	}
+	words := strings.Fields(strings.ToLower(m[1]))
+	for name := range freeswitch.Needed() {
+		if !slices.Contains(words, name) {
+			t.Errorf("%s is not among %v", name, words)
+		}
 	}
 }

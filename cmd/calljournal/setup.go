@@ -357,7 +357,7 @@ func (v setupVerb) tryLink(d *dialogue, m setup.Machine, p setup.Proposal, writt
 			if len(p.Reload) > 0 {
 				next += "\nHas the PBX read what lets us in? " + strings.Join(p.Reload, " && ")
 			}
-			return &exitError{exitFailed, next + "\nTry: put the right secret into " + p.Secret.Path + ", then give this command again, without --secret-file; calljournal doctor looks at the rest"}
+			return &exitError{exitFailed, next + "\nTry: what is said above, then this command again; a secret that was wrong is corrected in " + p.Secret.Path + ", and --secret-file left out"}
 		}
 		if written {
 			continue
