@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -389,7 +390,9 @@ func (s *site) judge() (c counted) {
 	}
 	for id, r := range calls {
 		c.calls++
-		if r.Quality != call.QualityComplete {
+		// The PBXs' clock runs faster than ours here: a call in which nothing was
+		// said for a while rightly takes that for a clock that was set.
+		if slices.ContainsFunc(r.Doubts, func(doubt string) bool { return doubt != call.DoubtClockStepped }) {
 			c.partial++
 		}
 		for _, pbxID := range r.PBXIDs {
