@@ -54,6 +54,9 @@ for arch in "$@"; do
 		for text in packaging/calljournal.toml packaging/windows/README.txt packaging/windows/install.cmd LICENSE; do
 			sed 's/$/\r/' "$text" >"$stage/$folder/$(basename "$text")"
 		done
+		for text in packaging/doc/??/*.md; do
+			install -m 644 -D /dev/stdin "$stage/$folder/${text#packaging/}" < <(sed 's/$/\r/' "$text")
+		done
 		find "$stage/$folder" -exec touch -d "@$SOURCE_DATE_EPOCH" {} +
 		rm -f "$out/$folder.zip"
 		(cd "$stage" && find "$folder" | sort | zip -q -X -@ "$out/$folder.zip")
