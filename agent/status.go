@@ -68,8 +68,11 @@ func (a *Agent) Status(ctx context.Context) (api.Status, error) {
 	a.sweepStatus(&st)
 	st.Warnings = append(st.Warnings, a.media.Trouble(ctx)...)
 	a.forwardStatus(&st)
-	if n := a.access.Lost(); n > 0 {
+	switch n := a.access.Lost(); {
+	case a.access.Failing():
 		st.Problems = append(st.Problems, fmt.Sprintf("access log: %d entries could not be written: see to room and permissions in %s", n, c.Agent.DataDir))
+	case n > 0: // it is over, but who asked then is not known
+		st.Warnings = append(st.Warnings, fmt.Sprintf("access log: %d entries could not be written since the start", n))
 	}
 	if a.users == nil {
 		st.Problems = append(st.Problems, fmt.Sprintf("users: %s cannot be read: nobody can sign in", filepath.Join(c.Agent.DataDir, "users.json")))

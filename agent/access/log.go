@@ -35,8 +35,9 @@ const (
 
 // Log is the access log: access.log, and access.log.1 with what is older.
 type Log struct {
-	path string
-	lost atomic.Uint64
+	path    string
+	lost    atomic.Uint64
+	failing atomic.Bool // the newest entry is one of the lost
 
 	mu   sync.Mutex
 	file *os.File // nil at first and after a failure: tried again with the next entry
@@ -71,6 +72,9 @@ func (l *Log) open() error {
 // Lost is how many entries could not be written.
 func (l *Log) Lost() uint64 { return l.lost.Load() }
 
+// Failing is whether the newest entry could not be written.
+func (l *Log) Failing() bool { return l.failing.Load() }
+
 // Add writes an entry. One that cannot be written is counted: a full disk keeps
 // nobody from reading.
 func (l *Log) Add(e Entry) {
@@ -81,6 +85,7 @@ func (l *Log) Add(e Entry) {
 	if err == nil {
 		err = l.write(append(b, '\n'))
 	}
+	l.failing.Store(err != nil)
 	if err != nil {
 		l.lost.Add(1)
 	}

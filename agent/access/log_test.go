@@ -93,14 +93,14 @@ func TestLog_Lost(t *testing.T) {
 		t.Fatal(err)
 	}
 	l.Add(access.Entry{At: 1000, Who: "a"})
-	if l.Lost() != 1 {
-		t.Errorf("%d lost", l.Lost())
+	if l.Lost() != 1 || !l.Failing() {
+		t.Errorf("%d lost, failing %v", l.Lost(), l.Failing())
 	}
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
 	l.Add(access.Entry{At: 2000, Who: "b"})
-	if got, err := l.Read(access.Wanted{Limit: 9}); err != nil || len(got) != 1 || l.Lost() != 1 {
-		t.Errorf("%v, %v, %d lost", got, err, l.Lost())
+	if got, err := l.Read(access.Wanted{Limit: 9}); err != nil || len(got) != 1 || l.Lost() != 1 || l.Failing() {
+		t.Errorf("%v, %v, %d lost, failing %v", got, err, l.Lost(), l.Failing())
 	}
 }
