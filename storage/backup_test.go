@@ -292,3 +292,38 @@ func TestDamageWhileOpen(t *testing.T) {
 		t.Errorf("salvaged: %+v", s)
 	}
 }
+
+// A backup is sound after each of the first commits to it, whichever of the two
+// first pages the transaction that it was made of belongs to.
+func TestBackupIsSoundFromTheFirstCommit(t *testing.T) {
+	for commits := 1; commits <= 4; commits++ {
+		d := openTemp(t, Options{NoSync: true, Reserve: -1})
+		o := newOffice(uint64(commits))
+		for range commits {
+			mustCommit(t, d, callBatch(o, 1))
+		}
+		path := filepath.Join(t.TempDir(), "journal.db")
+		f, err := os.Create(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := d.Backup(f); err != nil {
+			t.Fatal(err)
+		}
+		if err := f.Close(); err != nil {
+			t.Fatal(err)
+		}
+		for start := range 3 {
+			b := mustOpen(t, path, Options{NoSync: true, Reserve: -1})
+			if r, err := b.Check(); err != nil || r.Damaged > 0 || b.Stats().Salvaged != nil {
+				t.Errorf("%d commits, start %d: %v %v, salvaged %v", commits, start, err, r.Damage, b.Stats().Salvaged)
+			}
+			if start == 1 {
+				mustCommit(t, b, callBatch(o, 1))
+			}
+			if err := b.Close(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}

@@ -386,11 +386,15 @@ func (w *walker) free() {
 // one is hurt: to the journal as it was a commit ago, whose next numbers were
 // already given out. A write that a power cut interrupts leaves the page as it
 // was, for what counts in it is smaller than any disk's sector.
+//
+// A copy that bbolt made has its transaction in the first page and the one before
+// in the second, whichever turn it was. If it was the other's, the first commit to
+// the copy leaves two of the same turn: two apart, which nothing else can do.
 func (f *boltFile) metaFault() string {
 	switch {
 	case len(f.metas) < 2:
 		return "one of the two first pages is hurt"
-	case f.metas[0].transaction != f.metas[1].transaction+1:
+	case f.metas[0].transaction != f.metas[1].transaction+1 && f.metas[0].transaction != f.metas[1].transaction+2:
 		return fmt.Sprintf("transactions %d and %d do not follow each other", f.metas[1].transaction, f.metas[0].transaction)
 	case f.metas[0].pages > uint64(f.size)/uint64(f.metas[0].pageSize):
 		return fmt.Sprintf("the file ends after %d of %d pages", f.size/int64(f.metas[0].pageSize), f.metas[0].pages)
