@@ -21,6 +21,7 @@ import (
 
 	"calljournal/agent/config"
 	"calljournal/connectors/replay"
+	"calljournal/connectors/wire"
 	"calljournal/packaging"
 )
 
@@ -305,5 +306,12 @@ func TestTimeFlag(t *testing.T) {
 		if got, err := timeFlag(bad); err == nil {
 			t.Errorf("%q is %v", bad, got)
 		}
+	}
+}
+
+// With one link the limit is what the daemon is meant to take for a million calls.
+func TestMemoryLimit(t *testing.T) {
+	if one, two := memoryLimit(1), memoryLimit(2); one != 256<<20 || two-one != wire.DefaultQueueBytes {
+		t.Errorf("%d for one link, %d for two", one, two)
 	}
 }
