@@ -26,6 +26,9 @@ func (v eraseVerb) Run(sh *shell) error {
 		if err != nil {
 			return err
 		}
+		if found.Calls == 0 && !found.Marked && found.Held > 0 {
+			return &exitError{exitFailed, fmt.Sprintf("nothing was erased: %d calls of %s are in progress or ended a moment ago\nTry: the same again in a minute", found.Held, plain(found.Number))}
+		}
 		if found.Calls == 0 && !found.Marked {
 			_, err := fmt.Fprintf(sh.out, "The journal has no calls of %s.\n", plain(found.Number))
 			return err
@@ -51,6 +54,6 @@ func (v eraseVerb) Run(sh *shell) error {
 		fmt.Fprintf(sh.out, "Not erased: %d calls that are in progress or ended a moment ago. Ask again in a minute.\n", done.Held)
 	}
 	_, err = fmt.Fprintln(sh.out, "The journal's file may still hold traces in free space until that is used again: calljournal compact leaves none.\n"+
-		"Backups, files of the PBX (recordings, messages, its own call records) and what others have fetched are not touched.")
+		"Backups, files of the PBX (recordings, messages, its own call records) what others have fetched, and\nsearches for the number in access.log are not touched.")
 	return err
 }
