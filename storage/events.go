@@ -169,6 +169,7 @@ func appendEvent(b []byte, enc cbor.EncMode, e *call.Event) ([]byte, error) {
 	}
 	f.text(40, e.Connected)
 	f.text(41, e.Doubt)
+	f.int(42, int64(e.Ahead))
 	return f.end(), nil
 }
 

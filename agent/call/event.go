@@ -1,6 +1,9 @@
 package call
 
-import "encoding/json"
+import (
+	"encoding/json"
+	"time"
+)
 
 // LegID is the PBX's own id of one channel: Asterisk's Uniqueid, FreeSWITCH's
 // Unique-ID. Names of channels are never ids: they are changed and used again.
@@ -295,4 +298,8 @@ type Event struct {
 	Connected string `cbor:"40,keyasint,omitempty"`
 	// Doubt is what is doubtful about a Reported fact, as a record's doubts say it.
 	Doubt string `cbor:"41,keyasint,omitempty"`
+
+	// Ahead, of a call's first fact, is the most that a stamp of the link was ahead
+	// of its arrival until then; the Tracker gives it. Zero: not known.
+	Ahead time.Duration `cbor:"42,keyasint,omitempty"`
 }

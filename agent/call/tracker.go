@@ -41,6 +41,7 @@ type Tracker struct {
 	opts Options
 
 	n     uint64             // number of the last fact kept
+	ahead time.Duration      // the most that a stamp of this link was ahead of its arrival; zero: not known
 	legs  map[LegID]*held    // every leg of every call held
 	links map[string]*held   // linked id, as given to a leg at its creation
 	rooms map[string]*room   // bridges of either kind, by id
@@ -102,6 +103,7 @@ func (t *Tracker) Apply(e Event) []Change {
 	t.out = nil
 	switch e.Kind {
 	case LinkUp:
+		t.ahead = e.At.Sub(e.Seen)
 		t.linkUp(e)
 	case LinkDown:
 		t.linkDown(e)
@@ -118,6 +120,7 @@ func (t *Tracker) Apply(e Event) []Change {
 	case Reported:
 		t.reported(e)
 	default:
+		t.follow(&e)
 		t.take(e)
 	}
 	t.forget(e.Seen)
@@ -524,6 +527,9 @@ func (t *Tracker) identity(c *held, leg LegID, now *Event) Event {
 func (t *Tracker) keep(c *held, e Event) {
 	t.n++
 	e.N = t.n
+	if len(c.facts) == 0 && !t.restoring {
+		e.Ahead = t.ahead
+	}
 	t.keepAs(c, e)
 }
 
