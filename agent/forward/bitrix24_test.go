@@ -12,6 +12,7 @@ import (
 	"net/http/httptest"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -24,6 +25,7 @@ import (
 type portal struct {
 	t *testing.T
 	*httptest.Server
+	mu         sync.Mutex        // over one request after the other
 	users      map[string]string // by extension
 	registered map[string]map[string]any
 	finished   []map[string]any
@@ -67,6 +69,8 @@ func (p *portal) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err := d.Decode(&params); err != nil {
 		p.t.Error(err)
 	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	p.asked = append(p.asked, method)
 	lost := false
 	if p.before != nil {

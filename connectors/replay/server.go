@@ -29,7 +29,7 @@ type Options struct {
 	// Lead is the pause between the first subscription and the first event; where
 	// nothing is paced, the time for which nobody may have asked anything before
 	// it begins and after a break goes on: a survey over several connections
-	// takes its time.
+	// takes its time. Who asks without end is waited for a few times as long.
 	Lead time.Duration
 	// KeepTime leaves the stamps as recorded.
 	KeepTime bool
@@ -495,10 +495,13 @@ func (s *Server) awaitReady(ctx context.Context) error {
 	return s.lead(ctx)
 }
 
+// leadMost is how often the lead begins again because somebody has asked.
+const leadMost = 5
+
 // lead waits as Options.Lead says.
 func (s *Server) lead(ctx context.Context) error {
 	wait := s.options.Lead
-	for wait > 0 {
+	for n := 0; wait > 0 && n < leadMost; n++ {
 		if err := sleep(ctx, wait); err != nil {
 			return err
 		}
