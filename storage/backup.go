@@ -99,7 +99,8 @@ func (r *rewriter) Write(p []byte) (int, error) {
 
 // Compact writes the journal at path, which nobody may have open, into a file
 // without free space and puts it in its place. It gives the sizes before and
-// after; a file that would not become smaller stays as it is. Killed at any moment, it leaves the old file or the new one.
+// after. A small journal may become larger: it is written anew all the same, for
+// what was erased must not stay in its free space. Killed at any moment, it leaves the old file or the new one.
 func Compact(path string) (before, after int64, err error) {
 	before, after, err = compact(path)
 	if err != nil {
@@ -145,9 +146,6 @@ func compact(path string) (before, after int64, err error) {
 			err = fmt.Errorf("%w: %w", ErrFull, err)
 		}
 		return before, 0, errors.Join(err, os.RemoveAll(fresh))
-	}
-	if after >= before { // a small file has nothing to give back, and its copy grows in whole steps
-		return before, before, os.RemoveAll(fresh)
 	}
 	if runtime.GOOS == "windows" { // it renames no open file
 		if err := src.Close(); err != nil {

@@ -128,30 +128,6 @@ func TestCompactGivesSpaceBack(t *testing.T) {
 	mustCommit(t, d, callBatch(o, 10))
 }
 
-// A journal that has nothing to give back does not become larger.
-func TestCompactLeavesASmallJournal(t *testing.T) {
-	d := openTemp(t, Options{NoSync: true})
-	mustCommit(t, d, callBatch(newOffice(1), 40))
-	backup := filepath.Join(t.TempDir(), "journal.db") // without free space, so already compact
-	var whole bytes.Buffer
-	if _, err := d.Backup(&whole); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(backup, whole.Bytes(), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	before, after, err := Compact(backup)
-	if err != nil || after > before {
-		t.Fatalf("from %d to %d bytes, %v", before, after, err)
-	}
-	if names, err := filepath.Glob(backup + "*"); err != nil || len(names) != 1 {
-		t.Errorf("left behind: %v, %v", names, err)
-	}
-	d = mustOpen(t, backup, Options{Reserve: -1})
-	defer d.Close()
-	mustCommit(t, d, callBatch(newOffice(2), 1))
-}
-
 func TestCompactRefusesWhatIsDamaged(t *testing.T) {
 	d := openTemp(t, Options{})
 	mustCommit(t, d, callBatch(newOffice(1), 100))
