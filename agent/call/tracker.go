@@ -259,6 +259,9 @@ func (t *Tracker) callOf(e Event) *held {
 		}
 	}
 	if c == nil {
+		c = t.links[string(leg)] // a call that was named after this leg before it was seen
+	}
+	if c == nil {
 		c = t.recalling(e)
 	}
 	if c == nil {
