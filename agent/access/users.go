@@ -126,6 +126,14 @@ func (u *Users) List() []User {
 	return out
 }
 
+// Find gives the user of a name, if there is one.
+func (u *Users) Find(name string) (User, bool) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	a, ok := u.accounts[name]
+	return a.User, ok
+}
+
 // Add makes a user, or gives ErrUserThere. Any other error but those of the disk
 // says what is wrong with the name, the role or the password.
 func (u *Users) Add(name string, role Role, password string) error {
