@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"crypto/subtle"
+	"fmt"
 	"net/http"
 	"strings"
 
@@ -23,6 +24,7 @@ type Token struct {
 	access.Role
 	hash [sha256.Size]byte
 	who  string // in the access log; "": by the name
+	user bool   // no token, but somebody who has signed in
 }
 
 // NewToken makes a Token of its text that is not limited beyond its scope.
@@ -40,6 +42,14 @@ func (t Token) Limit(department string, maskNumbers bool) Token {
 // HashedToken makes a Token of the SHA-256 of its text.
 func HashedToken(name, scope string, hash [sha256.Size]byte) Token {
 	return Token{Name: name, Role: access.Role{Scope: scope}, hash: hash}
+}
+
+// String is how a refusal speaks of t.
+func (t Token) String() string {
+	if t.user {
+		return t.who
+	}
+	return fmt.Sprintf("token %q", t.Name)
 }
 
 type tokenKey struct{}

@@ -259,10 +259,21 @@ func refusal(resp *http.Response, answer io.Reader) error {
 	}
 	text := strings.Join(details, "; ")
 	if resp.StatusCode == http.StatusNotFound {
-		return fmt.Errorf("%w: %s", ErrNotFound, text)
+		text = ErrNotFound.Error() + ": " + text
 	}
-	return errors.New(text)
+	return &Refusal{resp.StatusCode, text}
 }
+
+// Refusal is an answer of the daemon that says what was wrong with the question.
+type Refusal struct {
+	Status int // as HTTP has it
+	Text   string
+}
+
+func (r *Refusal) Error() string { return r.Text }
+
+// Is makes the Refusal of what is not there an ErrNotFound.
+func (r *Refusal) Is(err error) bool { return err == ErrNotFound && r.Status == http.StatusNotFound }
 
 // Close gives up connections that are kept for the next question.
 func (c *Client) Close() { c.http.CloseIdleConnections() }

@@ -91,6 +91,7 @@ type Server struct {
 	feeds   feedNotes
 	ending  context.Context
 	end     context.CancelFunc
+	site    Site // nil: there are no pages
 }
 
 // New makes a Server that lets nobody in: SetTokens must follow.
@@ -114,6 +115,9 @@ func (s *Server) SetTokens(tokens []Token) { s.tokens.Store(&tokens) }
 // End makes every request that waits answer now, so that a shutdown need not
 // wait for them.
 func (s *Server) End() { s.end() }
+
+// SetSite adds the pages; it must come before the first request.
+func (s *Server) SetSite(site Site) { s.site = site }
 
 func (s *Server) routes() {
 	config := huma.DefaultConfig("calljournal", s.o.Version)
@@ -216,9 +220,9 @@ func refused(t Token, scopes []string, viewed bool) string {
 		if !slices.Contains(needed, ScopeAdmin) {
 			needed = append(needed, ScopeAdmin)
 		}
-		return fmt.Sprintf("token %q has the scope %s; this needs %s", t.Name, t.Scope, strings.Join(needed, " or "))
+		return fmt.Sprintf("%s has the scope %s; this needs %s", t, t.Scope, strings.Join(needed, " or "))
 	case t.Limited() && !viewed:
-		return fmt.Sprintf("token %q sees a part of the journal, or numbers masked; this shows all of it", t.Name)
+		return fmt.Sprintf("%s sees a part of the journal, or numbers masked; this shows all of it", t)
 	}
 	return ""
 }
@@ -235,6 +239,9 @@ func (s *Server) Network() http.Handler {
 			return
 		}
 		text, ok := bearer(r)
+		if !ok && s.site != nil && s.serveSite(w, r) {
+			return
+		}
 		token, known := find(*s.tokens.Load(), text)
 		if ok && known {
 			s.mux.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), tokenKey{}, token)))
