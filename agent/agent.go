@@ -23,6 +23,7 @@ import (
 	"calljournal/agent/media"
 	"calljournal/agent/transport"
 	"calljournal/agent/uplink"
+	"calljournal/agent/web"
 	"calljournal/connectors"
 	"calljournal/storage"
 )
@@ -87,6 +88,7 @@ type Agent struct {
 	sweeping  sweeping
 	access    *access.Log
 	users     *access.Users // nil: their file cannot be read
+	site      *web.Site     // nil: nobody can sign in
 	startedAt call.Moment
 
 	events chan fact     // links → ingest
@@ -201,6 +203,13 @@ func New(o Options) (_ *Agent, err error) {
 		DeadLetters: deadLetters{a.forwards}, Rules: a.rules, Metrics: a.metrics.registry, Logger: o.Logger, Now: o.Now,
 	})
 	a.server.SetTokens(tokens(c))
+	if a.users != nil {
+		a.site = web.New(web.Options{
+			Agent: c.Agent.Name, Version: o.Version, API: a.server, Users: a.users, Changed: a.store.Changed,
+			Zone: c.Agent.Location(), Logger: o.Logger, Now: o.Now,
+		})
+		a.server.SetSite(a.site)
+	}
 	if a.uplink, err = a.newUplink(c, a.server.Uplink()); err != nil {
 		return nil, err
 	}
@@ -328,6 +337,9 @@ func (a *Agent) Run(ctx context.Context) error {
 	in(time.After(forwardsEndWithin), "forwarders", forwarded)
 	in(time.After(linksEndWithin), "retention of files", swept) // a folder may hang: nothing is lost by that
 	a.server.End()
+	if a.site != nil {
+		a.site.End()
+	}
 	cutLine()
 	in(deadline, "uplink", line)
 	for _, s := range servers {

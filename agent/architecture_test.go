@@ -38,7 +38,7 @@ var mayImport = map[string][]string{
 	"agent/sheet":           {},
 	"agent/transport":       {},
 	"agent/uplink":          {},
-	"agent/web":             {"agent/call", "agent/api"},
+	"agent/web":             {"agent/access", "agent/api", "agent/call", "agent/journal"},
 	"connectors":            {"agent/call"},
 	"connectors/wire":       {},
 	"connectors/spool":      {},

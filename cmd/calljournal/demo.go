@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"calljournal/agent"
+	"calljournal/agent/access"
 	"calljournal/agent/call"
 	"calljournal/agent/config"
 	"calljournal/connectors/replay"
@@ -60,7 +61,7 @@ func (v demoVerb) Run(sh *shell) (err error) {
 			err = errors.Join(err, fmt.Errorf("remove the demo's journal: %w", e))
 		}
 	}()
-	d := demo{sh: sh, file: filepath.Join(folder, "calljournal.toml"), token: rand.Text(), limit: v.Calls, people: map[string]string{}, shown: map[string]bool{}}
+	d := demo{sh: sh, file: filepath.Join(folder, "calljournal.toml"), token: rand.Text(), password: strings.ToLower(rand.Text()[:12]), limit: v.Calls, people: map[string]string{}, shown: map[string]bool{}}
 	secret := rand.Text()
 	kinds := []string{v.PBX}
 	if v.PBX == "both" {
@@ -96,6 +97,13 @@ func (v demoVerb) Run(sh *shell) (err error) {
 	for _, e := range c.Employee {
 		d.people[e.Extension] = e.Name
 	}
+	users, err := access.OpenUsers(filepath.Join(c.Agent.DataDir, "users.json"), time.Now)
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(os.Mkdir(c.Agent.DataDir, 0o700), users.Add(demoUser, access.Role{Scope: access.ScopeAdmin}, d.password)); err != nil {
+		return fmt.Errorf("make the demo's user: %w", err)
+	}
 	d.agent, err = agent.New(agent.Options{Config: c, Logger: log, Version: version})
 	if err != nil {
 		return err
@@ -107,15 +115,20 @@ func (v demoVerb) Run(sh *shell) (err error) {
 }
 
 type demo struct {
-	sh     *shell
-	pbxs   []demoPBX
-	agent  *agent.Agent
-	file   string // configuration
-	token  string
-	limit  int
-	people map[string]string // by extension
-	shown  map[string]bool
+	sh    *shell
+	pbxs  []demoPBX
+	agent *agent.Agent
+	file  string // configuration
+	token string
+	// password of demoUser
+	password string
+	limit    int
+	people   map[string]string // by extension
+	shown    map[string]bool
 }
+
+// demoUser signs in to the demo's pages.
+const demoUser = "demo"
 
 type demoPBX struct {
 	kind string
@@ -228,13 +241,14 @@ func (d *demo) welcome() error {
 	_, err := fmt.Fprintf(d.sh.screen(), `%s
 The journal is temporary. Ctrl-C ends the demo.
 
-  journal   %s
+  journal   %s/
+            name %s, password %s
   token     %s
   feed      curl -H 'Authorization: Bearer %s' '%s/v1/sync?after=0'
   elsewhere calljournal calls --config %s
 
 %s
-`, strings.Join(played, "\n"), at, d.token, d.token, at, d.file, styleHead.PaddingRight(0).Render(demoLine(head)))
+`, strings.Join(played, "\n"), at, demoUser, d.password, d.token, d.token, at, d.file, styleHead.PaddingRight(0).Render(demoLine(head)))
 	return err
 }
 

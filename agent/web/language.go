@@ -1,0 +1,279 @@
+package web
+
+import (
+	"cmp"
+	"fmt"
+	"html/template"
+	"io/fs"
+	"math"
+	"net/http"
+	"path"
+	"strings"
+	"time"
+
+	"calljournal/agent/call"
+
+	"github.com/pelletier/go-toml/v2"
+	"golang.org/x/text/feature/plural"
+	xlanguage "golang.org/x/text/language"
+)
+
+// language is one that the pages are in: its words, and how it writes numbers,
+// dates and plurals.
+type language struct {
+	Code, Name string
+	tag        xlanguage.Tag
+	words      map[string]string
+	counted    map[string]map[plural.Form]string
+	months     [12]string // as in a date
+	days       [7]string  // short, from Monday
+	comma      string     // of decimals
+	thousands  string
+	date       func(l *language, t time.Time) string
+}
+
+type languages struct {
+	all     []*language
+	matcher xlanguage.Matcher
+}
+
+var forms = map[string]plural.Form{"one": plural.One, "few": plural.Few, "many": plural.Many, "other": plural.Other}
+
+// readLanguages reads the catalogues: lang/CODE/PART.toml with key = "text", or
+// [key] with a text for each plural form.
+func readLanguages() *languages {
+	ls := &languages{all: []*language{
+		{
+			Code: "ru", Name: "Русский", tag: xlanguage.Russian, comma: ",", thousands: "\u00a0",
+			months: [12]string{"января", "февраля", "марта", "апреля", "мая", "июня", "июля", "августа", "сентября", "октября", "ноября", "декабря"},
+			days:   [7]string{"пн", "вт", "ср", "чт", "пт", "сб", "вс"},
+			date: func(l *language, t time.Time) string {
+				return fmt.Sprintf("%d %s %d", t.Day(), l.months[t.Month()-1], t.Year())
+			},
+		},
+		{
+			Code: "en", Name: "English", tag: xlanguage.English, comma: ".", thousands: ",",
+			months: [12]string{"Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"},
+			days:   [7]string{"Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"},
+			date: func(l *language, t time.Time) string {
+				return fmt.Sprintf("%d %s %d", t.Day(), l.months[t.Month()-1], t.Year())
+			},
+		},
+	}}
+	// English is what a browser gets that knows neither.
+	ls.matcher = xlanguage.NewMatcher([]xlanguage.Tag{xlanguage.English, xlanguage.Russian})
+	for _, l := range ls.all {
+		l.words, l.counted = map[string]string{}, map[string]map[plural.Form]string{}
+		parts, err := fs.Glob(files, "lang/"+l.Code+"/*.toml")
+		if err != nil {
+			panic(err)
+		}
+		for _, name := range parts {
+			b, err := fs.ReadFile(files, name)
+			if err != nil {
+				panic(err)
+			}
+			var entries map[string]any
+			if err := toml.Unmarshal(b, &entries); err != nil {
+				panic(fmt.Sprintf("%s: %v", name, err))
+			}
+			l.take(strings.TrimSuffix(path.Base(name), ".toml"), entries)
+		}
+	}
+	return ls
+}
+
+// take puts the entries of a catalogue under PART.key.
+func (l *language) take(part string, entries map[string]any) {
+	for key, entry := range entries {
+		key = part + "." + key
+		switch e := entry.(type) {
+		case string:
+			l.words[key] = e
+		case map[string]any:
+			l.counted[key] = map[plural.Form]string{}
+			for form, text := range e {
+				l.counted[key][forms[form]] = text.(string)
+			}
+		default:
+			panic(fmt.Sprintf("lang/%s/%s: a text, or a table of plural forms", l.Code, key))
+		}
+	}
+}
+
+const languageCookie = "language"
+
+// of is the language of a request: the one that was chosen, else the browser's.
+func (ls *languages) of(r *http.Request) *language {
+	if c, err := r.Cookie(languageCookie); err == nil {
+		for _, l := range ls.all {
+			if l.Code == c.Value {
+				return l
+			}
+		}
+	}
+	tag, _ := xlanguage.MatchStrings(ls.matcher, r.Header.Get("Accept-Language"))
+	base, _ := tag.Base()
+	for _, l := range ls.all {
+		if l.Code == base.String() {
+			return l
+		}
+	}
+	return ls.all[len(ls.all)-1]
+}
+
+func (s *Site) chooseLanguage(w http.ResponseWriter, r *http.Request) {
+	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
+	http.SetCookie(w, &http.Cookie{
+		Name: languageCookie, Value: r.PostFormValue("to"), Path: "/", MaxAge: 365 * 24 * 3600,
+		HttpOnly: true, Secure: r.TLS != nil, SameSite: http.SameSiteLaxMode,
+	})
+	http.Redirect(w, r, local(r.PostFormValue("back")), http.StatusSeeOther)
+}
+
+// Text is the words for key; args fill its verbs as in fmt. A key that there is not
+// is shown as it is: a test finds it.
+func (l *language) Text(key string, args ...any) string {
+	text, ok := l.words[key]
+	if !ok {
+		return key
+	}
+	if len(args) > 0 {
+		return fmt.Sprintf(text, args...)
+	}
+	return text
+}
+
+// Word is the words for one of the record's own values, such as status.answered:
+// what is not known is shown as the record has it.
+func (l *language) Word(part, value string) string {
+	if text, ok := l.words[part+"."+value]; ok {
+		return text
+	}
+	return value
+}
+
+// Count is the words for n things; the number stands where the text has %s.
+func (l *language) Count(key string, n int64) string {
+	form := plural.Cardinal.MatchPlural(l.tag, int(min(max(n, -n), math.MaxInt32)), 0, 0, 0, 0)
+	text, ok := l.counted[key][form]
+	if !ok {
+		if text, ok = l.counted[key][plural.Other]; !ok {
+			return key
+		}
+	}
+	return strings.Replace(text, "%s", l.Number(n), 1)
+}
+
+// Number writes 1234567 as people read it.
+func (l *language) Number(n int64) string {
+	digits := fmt.Sprint(n)
+	sign := ""
+	if n < 0 {
+		sign, digits = "\u2212", digits[1:]
+	}
+	var b strings.Builder
+	for i, d := range digits {
+		// A number of four digits stands together.
+		if i > 0 && (len(digits)-i)%3 == 0 && len(digits) > 4 {
+			b.WriteString(l.thousands)
+		}
+		b.WriteRune(d)
+	}
+	return sign + b.String()
+}
+
+// Decimal writes x with so many digits after the comma.
+func (l *language) Decimal(x float64, digits int) string {
+	return strings.Replace(fmt.Sprintf("%.*f", digits, x), ".", l.comma, 1)
+}
+
+// unknown is what stands for null.
+const unknown = "\u2013"
+
+// length writes milliseconds as 0:07, 12:34 or 1:02:03.
+func length(ms int64) string {
+	seconds := (ms + 500) / 1000
+	if seconds < 3600 {
+		return fmt.Sprintf("%d:%02d", seconds/60, seconds%60)
+	}
+	return fmt.Sprintf("%d:%02d:%02d", seconds/3600, seconds/60%60, seconds%60)
+}
+
+// funcs are what a template may say in this language.
+//
+//	t KEY ARGS...     words                     word PART VALUE   words for a value of the record
+//	n KEY NUMBER      counted things            num NUMBER        1 234 567
+//	date, clock, when MOMENT   2 марта 2026; 09:15:03; both, without what is today's
+//	iso MOMENT        for the time element
+//	length MS         1:05; a null is a dash
+//	text *STRING      the text, or a dash
+//	asset NAME        the address of an asset
+func (l *language) funcs(zone *time.Location, now func() time.Time) template.FuncMap {
+	in := func(m call.Moment) time.Time { return m.Time().In(zone) }
+	date := func(m call.Moment) string {
+		if m == 0 {
+			return unknown
+		}
+		return l.date(l, in(m))
+	}
+	clock := func(m call.Moment) string {
+		if m == 0 {
+			return unknown
+		}
+		return in(m).Format("15:04:05")
+	}
+	return template.FuncMap{
+		"t": l.Text, "n": func(key string, n any) string { return l.Count(key, integer(n)) },
+		"word": func(part string, value any) string { return l.Word(part, plain(value)) },
+		"num":  func(n any) string { return l.Number(integer(n)) },
+		"date": date, "clock": clock,
+		"when": func(m call.Moment) string {
+			if m != 0 && in(m).Format(time.DateOnly) == now().In(zone).Format(time.DateOnly) {
+				return clock(m)
+			}
+			return date(m) + ", " + clock(m)
+		},
+		"iso": func(m call.Moment) string { return m.Time().UTC().Format(time.RFC3339) },
+		"length": func(ms any) string {
+			if p, ok := ms.(*int64); ok && p == nil || ms == nil {
+				return unknown
+			}
+			return length(integer(ms))
+		},
+		"plain": plain,
+		"text":  func(s any) string { return cmp.Or(plain(s), unknown) },
+		"asset": assetPath,
+	}
+}
+
+// integer and plain take what the record's fields are, pointers too.
+func integer(n any) int64 {
+	switch n := n.(type) {
+	case *int64:
+		if n != nil {
+			return *n
+		}
+	case int64:
+		return n
+	case int:
+		return int64(n)
+	case uint64:
+		return int64(min(n, math.MaxInt64))
+	case uint32:
+		return int64(n)
+	}
+	return 0
+}
+
+func plain(s any) string {
+	switch s := s.(type) {
+	case *string:
+		if s != nil {
+			return *s
+		}
+	case string:
+		return s
+	}
+	return ""
+}

@@ -1,0 +1,90 @@
+package web
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"calljournal/agent/access"
+	"calljournal/agent/api"
+)
+
+// Options of New. All must be set.
+type Options struct {
+	Agent   string // the name of this journal
+	Version string
+	API     interface {
+		ClientOf(u access.User, address string) *api.Client
+	}
+	Users   *access.Users
+	Changed func() <-chan struct{} // closed when there is something new in the journal
+	Zone    *time.Location
+	Logger  *slog.Logger
+	Now     func() time.Time
+}
+
+// Site serves the pages. It is an api.Site.
+type Site struct {
+	o        Options
+	mux      *http.ServeMux
+	sessions *access.Sessions
+	words    *languages
+	pages    map[string]*page
+	watchers chan struct{} // one slot for each browser that follows changes
+	ending   context.Context
+	end      context.CancelFunc
+}
+
+// New makes the pages. It panics if a template or a catalogue is wrong: they are
+// part of the program.
+func New(o Options) *Site {
+	s := &Site{
+		o: o, mux: http.NewServeMux(), sessions: access.NewSessions(o.Users, o.Now), words: readLanguages(),
+		pages: map[string]*page{}, watchers: make(chan struct{}, mostWatchers),
+	}
+	s.ending, s.end = context.WithCancel(context.Background())
+	s.routes()
+	return s
+}
+
+// End makes the browsers that follow changes let go.
+func (s *Site) End() { s.end() }
+
+func (s *Site) routes() {
+	s.mux.HandleFunc("GET /assets/{version}/{name}", serveAsset)
+	s.mux.HandleFunc("GET /favicon.ico", func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, assetPath("icon.svg"), http.StatusFound)
+	})
+	s.open("GET /signin", "signin", s.signInPage)
+	s.mux.HandleFunc("POST /signin", s.signIn)
+	s.mux.HandleFunc("POST /signout", s.signOut)
+	s.mux.HandleFunc("POST /language", s.chooseLanguage)
+	s.mux.HandleFunc("GET /changes", s.changes)
+
+	s.page("GET /{$}", "journal", s.journal)
+	s.page("/", "missing", s.missing)
+}
+
+// The policy of every page: only what is embedded here is loaded or run.
+const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; media-src 'self'; " +
+	"connect-src 'self'; font-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+
+// ServeHTTP answers with a page.
+func (s *Site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	head := w.Header()
+	head.Set("Content-Security-Policy", policy)
+	head.Set("Referrer-Policy", "same-origin")
+	head.Set("Cross-Origin-Opener-Policy", "same-origin")
+	s.mux.ServeHTTP(w, r)
+}
+
+// menu is the pages in the order of the bar above them.
+var menu = []menuEntry{
+	{"journal", "/", false},
+}
+
+type menuEntry struct {
+	Page, Path string
+	admin      bool // only for who may see everything
+}

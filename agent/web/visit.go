@@ -1,0 +1,176 @@
+package web
+
+import (
+	"bytes"
+	"errors"
+	"html/template"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"calljournal/agent/access"
+	"calljournal/agent/api"
+)
+
+// visit is one request for a page by somebody who has signed in.
+type visit struct {
+	*http.Request
+	Answer http.ResponseWriter
+	User   access.User
+	Client *api.Client // asks as the user
+	Lang   *language
+	site   *Site
+}
+
+// page is a template in each language.
+type page struct {
+	name string
+	in   map[string]*template.Template
+}
+
+// shown is what the layout and a page's template are given.
+type shown struct {
+	Page    string
+	Agent   string
+	Version string
+	Path    string // of this page, with its query
+	User    *access.User
+	Menu    []menuEntry
+	Lang    *language
+	Langs   []*language
+	Data    any
+	Problem string // instead of Data: what the interface said against it
+	Status  int
+}
+
+// errGone ends a visit whose func has answered by itself.
+var errGone = errors.New("answered")
+
+// page makes a page of a func that gives the data of its template. Whoever has not
+// signed in is asked to.
+func (s *Site) page(pattern, name string, data func(*visit) (any, error)) {
+	s.ready(name)
+	s.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+		u, ok := s.Signed(r)
+		if !ok {
+			s.askToSignIn(w, r)
+			return
+		}
+		v := &visit{Request: r, Answer: w, User: u, Client: s.o.API.ClientOf(u, r.RemoteAddr), Lang: s.words.of(r), site: s}
+		got, err := data(v)
+		if errors.Is(err, errGone) {
+			return
+		}
+		s.show(w, r, &u, name, got, err)
+	})
+}
+
+// open makes a page that everybody may see.
+func (s *Site) open(pattern, name string, data func(http.ResponseWriter, *http.Request) (any, error)) {
+	s.ready(name)
+	s.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+		got, err := data(w, r)
+		if errors.Is(err, errGone) {
+			return
+		}
+		s.show(w, r, nil, name, got, err)
+	})
+}
+
+// askToSignIn sends a browser to the sign-in page, which leads back.
+func (s *Site) askToSignIn(w http.ResponseWriter, r *http.Request) {
+	to := "/signin"
+	if back := r.URL.RequestURI(); r.Method == http.MethodGet && back != "/" {
+		to += "?" + url.Values{"back": {back}}.Encode()
+	}
+	if r.Header.Get("HX-Request") != "" { // a part of a page: the whole page must change
+		w.Header().Set("HX-Redirect", to)
+		w.WriteHeader(http.StatusUnauthorized)
+		return
+	}
+	http.Redirect(w, r, to, http.StatusSeeOther)
+}
+
+// redirect answers with another page.
+func (v *visit) redirect(to string) error {
+	http.Redirect(v.Answer, v.Request, to, http.StatusSeeOther)
+	return errGone
+}
+
+// show answers with a page, or with what went wrong on it.
+func (s *Site) show(w http.ResponseWriter, r *http.Request, u *access.User, name string, data any, err error) {
+	lang := s.words.of(r)
+	out := shown{
+		Page: name, Agent: s.o.Agent, Version: s.o.Version, Path: r.URL.RequestURI(), User: u,
+		Lang: lang, Langs: s.words.all, Data: data, Status: http.StatusOK,
+	}
+	if u != nil {
+		for _, m := range menu {
+			if !m.admin || u.Scope == access.ScopeAdmin {
+				out.Menu = append(out.Menu, m)
+			}
+		}
+	}
+	if err != nil {
+		out.Status, out.Problem = s.problem(r, lang, err)
+		if w.Header().Get("Retry-After") == "" && out.Status == http.StatusServiceUnavailable {
+			w.Header().Set("Retry-After", "5")
+		}
+	}
+	if name == "missing" {
+		out.Status = http.StatusNotFound
+	}
+	var b bytes.Buffer // a template that fails half-way must not be half a page
+	if err := s.pages[name].in[lang.Code].ExecuteTemplate(&b, "layout.html", out); err != nil {
+		s.o.Logger.Error("a page could not be made", "page", name, "err", err)
+		http.Error(w, lang.Text("error.page"), http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.Header().Set("Vary", "Accept-Language, Cookie")
+	w.WriteHeader(out.Status)
+	_, _ = w.Write(b.Bytes())
+}
+
+// problem is what a person is told of an error.
+func (s *Site) problem(r *http.Request, lang *language, err error) (status int, text string) {
+	refused := (*api.Refusal)(nil)
+	if !errors.As(err, &refused) {
+		if r.Context().Err() == nil {
+			s.o.Logger.Error("a page could not be answered", "path", r.URL.Path, "err", err)
+		}
+		return http.StatusInternalServerError, lang.Text("error.page")
+	}
+	switch refused.Status {
+	case http.StatusForbidden:
+		return refused.Status, lang.Text("error.forbidden")
+	case http.StatusNotFound:
+		return refused.Status, lang.Text("error.missing")
+	}
+	return refused.Status, lang.Text("error.refused") + ": " + refused.Text
+}
+
+func (s *Site) missing(*visit) (any, error) { return nil, nil }
+
+// ready parses a page's templates.
+func (s *Site) ready(name string) {
+	if s.pages[name] != nil {
+		return
+	}
+	p := &page{name: name, in: map[string]*template.Template{}}
+	for _, lang := range s.words.all {
+		p.in[lang.Code] = template.Must(template.New("layout.html").Funcs(lang.funcs(s.o.Zone, s.o.Now)).
+			ParseFS(files, "templates/layout.html", "templates/parts.html", "templates/"+name+".html"))
+	}
+	s.pages[name] = p
+}
+
+// local is an address on this site that a request named, or the first page: not
+// one that leads elsewhere.
+func local(back string) string {
+	u, err := url.Parse(back)
+	if err != nil || u.IsAbs() || u.Host != "" || !strings.HasPrefix(back, "/") || strings.HasPrefix(back, "//") || strings.ContainsAny(back, "\\\r\n\t") {
+		return "/"
+	}
+	return back
+}
