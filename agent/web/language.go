@@ -207,6 +207,7 @@ func length(ms int64) string {
 //	date, clock, when MOMENT   2 марта 2026; 09:15:03; both, without what is today's
 //	iso MOMENT        for the time element
 //	length MS         1:05; a null is a dash
+//	span PERIOD       2–8 марта 2026
 //	text *STRING      the text, or a dash
 //	asset NAME        the address of an asset
 func (l *language) funcs(zone *time.Location, now func() time.Time) template.FuncMap {
@@ -241,6 +242,7 @@ func (l *language) funcs(zone *time.Location, now func() time.Time) template.Fun
 			}
 			return length(integer(ms))
 		},
+		"span":  l.Span,
 		"plain": plain,
 		"text":  func(s any) string { return cmp.Or(plain(s), unknown) },
 		"asset": assetPath,
