@@ -61,6 +61,12 @@ func (c *Client) Stats(ctx context.Context, what url.Values) (st Statistics, err
 	return st, c.getSlow(ctx, "/v1/stats", what, &st)
 }
 
+// StatsTables asks for several tables at once; what is the query of GET
+// /v1/stats/tables.
+func (c *Client) StatsTables(ctx context.Context, what url.Values) (st StatisticsTables, err error) {
+	return st, c.getSlow(ctx, "/v1/stats/tables", what, &st)
+}
+
 // Call asks for one call.
 func (c *Client) Call(ctx context.Context, id string) (r *call.Record, err error) {
 	return r, c.get(ctx, "/v1/calls/"+url.PathEscape(id), nil, &r)

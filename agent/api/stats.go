@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"math"
 	"net/http"
+	"slices"
+	"strings"
 	"time"
 
 	"calljournal/agent/access"
@@ -39,6 +41,37 @@ type Statistics struct {
 	Formulas []journal.Formula `json:"formulas"`
 }
 
+// TablesInput is what GET /v1/stats/tables can be asked for.
+type TablesInput struct {
+	CallFilter
+	Table []string `query:"table,explode" required:"true" maxItems:"16" doc:"by, as GET /v1/stats takes it; or by and step with a dot between them: employee.day"`
+	Load  bool     `query:"load" doc:"with the load by hour of the week in each row"`
+}
+
+// StatisticsTables are several tables of the same calls.
+type StatisticsTables struct {
+	Zone     string             `json:"zone" doc:"whose days and hours they are"`
+	Tables   []StatisticsTable  `json:"tables" doc:"in the order in which they were asked for"`
+	Formulas []journal.Formula  `json:"formulas"`
+	Settings StatisticsSettings `json:"settings" doc:"that the formulas name"`
+}
+
+// StatisticsTable is Statistics without what several have in common.
+type StatisticsTable struct {
+	By   string          `json:"by"`
+	Step string          `json:"step"`
+	Rows []StatisticsRow `json:"rows"`
+}
+
+// StatisticsSettings are the settings in force of which figures depend.
+type StatisticsSettings struct {
+	UniqueDepthMs   int64 `json:"unique_depth_ms" doc:"0: the whole journal"`
+	TargetMinTalkMs int64 `json:"target_min_talk_ms"`
+	ShortAbandonMs  int64 `json:"short_abandon_ms"`
+	LostWindowMs    int64 `json:"lost_window_ms"`
+	ServiceLevelMs  int64 `json:"service_level_ms"`
+}
+
 // StatisticsRow is the figures of one group in one step of time.
 type StatisticsRow struct {
 	At    string `json:"at" doc:"the hour as 2026-01-31T09:00+03:00, the day, the Monday of the week, or the month as 2026-01; empty for the whole period"`
@@ -58,10 +91,81 @@ func (s *Server) statsRoutes(api huma.API) {
 		Description: "Of whole days without a filter the figures are read from totals that are kept with the calls; " +
 			"with a filter, by hour, and for the rest of a day the calls themselves are counted, which takes about a second for 100,000 of them.",
 	}, s.stats)
+	huma.Register(api, huma.Operation{
+		OperationID: "stats-tables", Method: http.MethodGet, Path: "/v1/stats/tables", Security: []map[string][]string{{"token": {ScopeJournal}}},
+		Metadata:    map[string]any{throughView: true},
+		Summary:     "Several tables of figures of the same calls",
+		Description: "As GET /v1/stats gives them one by one; but where calls must be counted, they are read once for all of the tables.",
+	}, s.statsTables)
 }
 
 func (s *Server) stats(ctx context.Context, in *StatsInput) (*struct{ Body Statistics }, error) {
-	q, err := in.query(s.o.Zone)
+	t, err := tableOf(in.By, in.Step)
+	if err != nil {
+		return nil, err
+	}
+	c, err := s.count(ctx, &in.CallFilter, []table{t})
+	if err != nil {
+		return nil, err
+	}
+	return &struct{ Body Statistics }{Statistics{
+		By: t.byName, Step: t.stepName, Zone: c.how.zone.String(), Rows: c.rows(0, in.Load), Formulas: journal.Formulas(c.how.rules),
+	}}, nil
+}
+
+func (s *Server) statsTables(ctx context.Context, in *TablesInput) (*struct{ Body StatisticsTables }, error) {
+	tables := make([]table, len(in.Table))
+	for i, name := range in.Table {
+		by, step, _ := strings.Cut(name, ".")
+		var err error
+		if tables[i], err = tableOf(by, step); err != nil {
+			return nil, err
+		}
+	}
+	c, err := s.count(ctx, &in.CallFilter, tables)
+	if err != nil {
+		return nil, err
+	}
+	r := c.how.rules
+	out := StatisticsTables{Zone: c.how.zone.String(), Formulas: journal.Formulas(r), Settings: StatisticsSettings{
+		UniqueDepthMs: r.UniqueDepth.Milliseconds(), TargetMinTalkMs: r.TargetMinTalk.Milliseconds(), ShortAbandonMs: r.ShortAbandon.Milliseconds(),
+		LostWindowMs: r.LostWindow.Milliseconds(), ServiceLevelMs: r.ServiceLevel.Milliseconds(),
+	}}
+	for i, t := range tables {
+		out.Tables = append(out.Tables, StatisticsTable{t.byName, t.stepName, c.rows(i, in.Load)})
+	}
+	return &struct{ Body StatisticsTables }{out}, nil
+}
+
+// table is one that statistics can be asked for.
+type table struct {
+	byName, stepName string
+	by               journal.By
+	step             journal.Step
+}
+
+func tableOf(name, stepName string) (t table, err error) {
+	asked := name
+	if _, err := journal.StepOf(name); err == nil && name != "" && stepName == "" {
+		name, stepName = "total", name
+	}
+	by, ok := journal.ByOf(name)
+	if _, err := journal.StepOf(name); !ok && err == nil && name != "" {
+		return t, huma.Error422UnprocessableEntity(fmt.Sprintf("by: %s is total by that step: leave step out, or say what to group by", name))
+	}
+	if !ok {
+		return t, huma.Error422UnprocessableEntity(fmt.Sprintf("by: %.40q is not known: want total, direction, line, source, trunk, queue, employee, department, hour, day, week or month", asked))
+	}
+	step, err := journal.StepOf(stepName)
+	if err != nil {
+		return t, huma.Error422UnprocessableEntity(err.Error())
+	}
+	return table{name, stepName, by, step}, nil
+}
+
+// count counts the calls of a filter for tables. An error is an answer.
+func (s *Server) count(ctx context.Context, f *CallFilter, tables []table) (*counter, error) {
+	q, err := f.query(s.o.Zone)
 	if err != nil {
 		return nil, err
 	}
@@ -69,38 +173,12 @@ func (s *Server) stats(ctx context.Context, in *StatsInput) (*struct{ Body Stati
 	if err := v.mayAsk(q); err != nil {
 		return nil, err
 	}
-	name, stepName := in.By, in.Step
-	if _, err := journal.StepOf(name); err == nil && name != "" && stepName == "" {
-		name, stepName = "total", name
+	c := &counter{view: v, ctx: ctx, q: q, tables: tables, how: s.counting()}
+	err = c.fill()
+	if errors.Is(err, errTooManyRows) {
+		return nil, huma.Error422UnprocessableEntity(fmt.Sprintf("this makes more than %d rows: ask for a shorter period, a longer step, or fewer groups", maxStatsRows))
 	}
-	by, ok := journal.ByOf(name)
-	if _, err := journal.StepOf(name); !ok && err == nil && name != "" {
-		return nil, huma.Error422UnprocessableEntity(fmt.Sprintf("by: %s is total by that step: leave step out, or say what to group by", name))
-	}
-	if !ok {
-		return nil, huma.Error422UnprocessableEntity(fmt.Sprintf("by: %.40q is not known: want total, direction, line, source, trunk, queue, employee, department, hour, day, week or month", in.By))
-	}
-	step, err := journal.StepOf(stepName)
-	if err != nil {
-		return nil, huma.Error422UnprocessableEntity(err.Error())
-	}
-	c := counter{view: v, ctx: ctx, q: q, by: by, step: step, how: s.counting()}
-	sheet, err := c.sheet()
-	if err != nil {
-		return nil, err
-	}
-	out := Statistics{By: name, Step: stepName, Zone: c.how.zone.String(), Rows: []StatisticsRow{}, Formulas: journal.Formulas(c.how.rules)}
-	for _, r := range sheet.Rows() {
-		row := StatisticsRow{At: r.At, Group: r.Group, Figures: r.Figures}
-		if v.role.MaskNumbers { // of lines and trunks
-			row.Group = access.Mask(row.Group)
-		}
-		if in.Load {
-			row.Load = &r.Load
-		}
-		out.Rows = append(out.Rows, row)
-	}
-	return &struct{ Body Statistics }{out}, nil
+	return c, err
 }
 
 func (s *Server) counting() counting {
@@ -110,21 +188,20 @@ func (s *Server) counting() counting {
 	return counting{s.o.Rules(), s.o.Zone}
 }
 
-// counter fills a sheet, from the totals of days where they tell all, else from
-// calls.
+// counter fills the sheets of tables, from the totals of days where they tell
+// all, else from calls, which it reads once for all of them.
 //
 //	from                                                                to
 //	 │ calls │ totals of whole days │ calls │ totals of whole days │ calls │
 //	                                    ▲
 //	                  a day of which a longest time was taken back
 type counter struct {
-	view view
-	ctx  context.Context
-	q    storage.Query
-	by   journal.By
-	step journal.Step
-	how  counting
-	out  *journal.Sheet
+	view   view
+	ctx    context.Context
+	q      storage.Query
+	tables []table
+	how    counting
+	out    []*journal.Sheet // one for each table
 }
 
 var (
@@ -132,16 +209,25 @@ var (
 	errUnsure      = errors.New("a longest time is not known")
 )
 
-func (c *counter) sheet() (*journal.Sheet, error) {
-	err := c.fill()
-	if errors.Is(err, errTooManyRows) {
-		return nil, huma.Error422UnprocessableEntity(fmt.Sprintf("this makes more than %d rows: ask for a shorter period, a longer step, or fewer groups", maxStatsRows))
+// rows are those of a table, as its reader may see them.
+func (c *counter) rows(table int, load bool) []StatisticsRow {
+	rows := []StatisticsRow{}
+	for _, r := range c.out[table].Rows() {
+		row := StatisticsRow{At: r.At, Group: r.Group, Figures: r.Figures}
+		if c.view.role.MaskNumbers { // of lines and trunks
+			row.Group = access.Mask(row.Group)
+		}
+		if load {
+			row.Load = &r.Load
+		}
+		rows = append(rows, row)
 	}
-	return c.out, err
+	return rows
 }
 
 func (c *counter) fill() error {
-	if c.step != journal.Hourly && !c.q.Narrow() && c.view.role.Department == "" {
+	hourly := slices.ContainsFunc(c.tables, func(t table) bool { return t.step == journal.Hourly })
+	if !hourly && !c.q.Narrow() && c.view.role.Department == "" {
 		byCalls := map[journal.Day]bool{} // days whose totals are not enough
 		for range 3 {
 			ok, err := c.fillByDays(byCalls)
@@ -159,17 +245,19 @@ func (c *counter) fill() error {
 }
 
 func (c *counter) renew() {
-	c.out = journal.NewSheet(journal.NewCalendar(c.how.zone), c.how.rules, c.by, c.step)
+	c.out = c.out[:0]
+	for _, t := range c.tables {
+		c.out = append(c.out, journal.NewSheet(journal.NewCalendar(c.how.zone), c.how.rules, t.by, t.step))
+	}
 }
 
 // fillByDays is the fast way; ok is false if there are no totals. It gives
 // errUnsure once it has put days among byCalls of which the calls are needed.
 func (c *counter) fillByDays(byCalls map[journal.Day]bool) (ok bool, err error) {
-	var unsure []journal.Day
 	first, end := journal.Day(math.MinInt32), journal.Day(math.MaxInt32)
 	// The totals say themselves of whose days they are: so they are asked twice,
 	// first for nothing but that.
-	how, ok, err := c.view.s.o.Store.Cells(c.by, 0, 0, nil)
+	how, ok, err := c.view.s.o.Store.Cells(journal.ByNothing, 0, 0, nil)
 	if err != nil {
 		return ok, c.view.s.fault("read totals", err)
 	}
@@ -185,28 +273,34 @@ func (c *counter) fillByDays(byCalls map[journal.Day]bool) (ok bool, err error) 
 		end = calendar.EndWhole(c.q.To)
 	}
 	c.renew()
-	again, ok, err := c.view.s.o.Store.Cells(c.by, first, end, func(k journal.Key, cell *journal.Cell) error {
-		if byCalls[k.Day] {
-			return nil
+	found := false // that totals are not enough
+	for i, t := range c.tables {
+		var unsure []journal.Day
+		again, ok, err := c.view.s.o.Store.Cells(t.by, first, end, func(k journal.Key, cell *journal.Cell) error {
+			if byCalls[k.Day] {
+				return nil
+			}
+			if cell.Unsure() {
+				unsure = append(unsure, k.Day)
+			}
+			c.out[i].AddDay(k.Name, k.Day, cell)
+			return c.small()
+		})
+		switch {
+		case errors.Is(err, errTooManyRows):
+			return ok, errTooManyRows
+		case err != nil:
+			return ok, c.view.s.fault("read totals", err)
+		case !ok || again != how: // they were counted anew meanwhile
+			return false, nil
 		}
-		if cell.Unsure() {
-			unsure = append(unsure, k.Day)
+		if c.out[i].Unsure() {
+			for _, d := range unsure {
+				byCalls[d], found = true, true
+			}
 		}
-		c.out.AddDay(k.Name, k.Day, cell)
-		return c.small()
-	})
-	switch {
-	case errors.Is(err, errTooManyRows):
-		return ok, errTooManyRows
-	case err != nil:
-		return ok, c.view.s.fault("read totals", err)
-	case !ok || again != how: // they were counted anew meanwhile
-		return false, nil
 	}
-	if c.out.Unsure() {
-		for _, d := range unsure {
-			byCalls[d] = true
-		}
+	if found {
 		return true, errUnsure
 	}
 	for d := range byCalls {
@@ -260,7 +354,9 @@ func (c *counter) addCalls(from, to call.Moment, wanted func(journal.Day) bool) 
 			return err
 		}
 		if d, _ := calendar.Day(r.StartedAt); wanted(d) {
-			c.out.AddCall(r)
+			for _, sheet := range c.out {
+				sheet.AddCall(r)
+			}
 			if err := c.small(); err != nil {
 				return err
 			}
@@ -270,7 +366,11 @@ func (c *counter) addCalls(from, to call.Moment, wanted func(journal.Day) bool) 
 }
 
 func (c *counter) small() error {
-	if c.out.Len() > maxStatsRows {
+	rows := 0
+	for _, sheet := range c.out {
+		rows += sheet.Len()
+	}
+	if rows > maxStatsRows {
 		return errTooManyRows
 	}
 	return nil

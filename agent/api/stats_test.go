@@ -223,3 +223,34 @@ func TestStats_HostileInput(t *testing.T) {
 		t.Errorf("%+v", st)
 	}
 }
+
+// Tables that are asked for together are those that are asked for one by one.
+func TestStatsTables(t *testing.T) {
+	r, _, _ := statsRig(t, 800)
+	for _, filter := range []string{"", "from=2026-03-21T10:00&to=2026-10-25T02:30", "direction=inbound", "employee=101&part=counted", "from=2026-03-29&to=2026-03-30&min_wait=5s"} {
+		tables := []string{"total", "total.day", "employee", "department.month", "week"}
+		if strings.HasPrefix(filter, "from=2026-03-29") {
+			tables = append(tables, "queue.hour")
+		}
+		got := decode[api.StatisticsTables](t, r.get(t, "/v1/stats/tables?load=true&"+filter+"&table="+strings.Join(tables, "&table="), journalToken), 200)
+		if len(got.Tables) != len(tables) || got.Settings.LostWindowMs != (24*time.Hour).Milliseconds() || len(got.Formulas) == 0 {
+			t.Fatalf("%s: %+v", filter, got)
+		}
+		for i, name := range tables {
+			by, step, _ := strings.Cut(name, ".")
+			want := decode[api.Statistics](t, r.get(t, "/v1/stats?load=true&"+filter+"&by="+by+"&step="+step, journalToken), 200)
+			one := got.Tables[i]
+			if diff := cmp.Diff(want, api.Statistics{By: one.By, Step: one.Step, Zone: got.Zone, Rows: one.Rows, Formulas: got.Formulas}); diff != "" {
+				t.Errorf("%s of %q: %s", name, filter, diff)
+			}
+		}
+	}
+	for query, want := range map[string]string{
+		"": "table", "table=": "table", "table=colour": "colour", "table=employee.year": "year", "table=total.day.hour": "day.hour", "table=hour.day": "leave step out",
+		strings.Repeat("table=total&", 17): "table",
+	} {
+		if w := r.get(t, "/v1/stats/tables?"+query, journalToken); w.Code != 422 || !strings.Contains(w.Body.String(), want) {
+			t.Errorf("%.60s: %d %s", query, w.Code, w.Body)
+		}
+	}
+}
