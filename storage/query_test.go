@@ -383,18 +383,12 @@ func TestPagesShowTheJournalAsItWas(t *testing.T) {
 			}
 			m.commit(b)
 		}
-		calls := func() (list []*call.Record) {
-			for _, r := range m.calls {
-				list = append(list, r)
-			}
-			return list
-		}
 		for range 3 {
 			commit(250)
 		}
 		for range 6 {
-			q := drawQuery(t, calls())
-			was := calls()
+			was := m.list()
+			q := drawQuery(t, was)
 			want := obvious(q, was)
 			got := pages(t, d, q, func() {
 				if o.rnd.IntN(4) == 0 {
