@@ -442,8 +442,9 @@ func (b *block) mayHave(text string) bool {
 // rowSet is a set of rows of one block.
 type rowSet [blockMost / 64]uint64
 
-func (r *rowSet) add(row uint16)   { r[row>>6] |= 1 << (row & 63) }
-func (r *rowSet) has(row int) bool { return r[row>>6]>>(row&63)&1 != 0 }
+func (r *rowSet) add(row uint16)    { r[row>>6] |= 1 << (row & 63) }
+func (r *rowSet) remove(row uint16) { r[row>>6] &^= 1 << (row & 63) }
+func (r *rowSet) has(row int) bool  { return r[row>>6]>>(row&63)&1 != 0 }
 func (r *rowSet) addAll(list []uint16) {
 	for _, row := range list {
 		r.add(row)
@@ -643,10 +644,12 @@ func (s *search) look(b *block) error {
 			rows[i] &= has[i]
 		}
 	}
+	wordless := doubtful // none of their words has the term: a text has it, or nothing
 	if f.textual {
 		for _, row := range b.cut {
 			rows.add(row)
 			doubtful.add(row)
+			wordless.remove(row)
 		}
 	}
 	if s.sorting.byText() || f.part {
@@ -680,7 +683,7 @@ func (s *search) look(b *block) error {
 	if asked.empty() {
 		return nil
 	}
-	return s.ask(b, &asked)
+	return s.ask(b, &asked, &wordless)
 }
 
 // row says whether a row may be asked for, as far as its numbers tell.
@@ -735,8 +738,9 @@ func (s *search) rankIn(b *block, row int) rank {
 }
 
 // ask reads the summaries of rows whose columns do not tell, and the records of
-// those whose summaries do not.
-func (s *search) ask(b *block, asked *rowSet) error {
+// those whose summaries do not. What is asked for as text is in no word of the
+// wordless.
+func (s *search) ask(b *block, asked, wordless *rowSet) error {
 	return s.d.view(func(tx *bolt.Tx) error {
 		c := inSummaries.of(tx).Cursor()
 		feed := inFeed.of(tx)
@@ -756,7 +760,7 @@ func (s *search) ask(b *block, asked *rowSet) error {
 				if !bytes.Equal(k, key) {
 					continue // deleted since
 				}
-				if s.cannot(b, row, v) {
+				if wordless.has(row) && !s.filter.hasDigits(v) {
 					continue
 				}
 				if err := s.d.summaryAt(k, v, &s.summary); err != nil {
@@ -774,12 +778,10 @@ func (s *search) ask(b *block, asked *rowSet) error {
 	})
 }
 
-// cannot says, before a summary is taken apart, that the digits are nowhere in it.
-func (s *search) cannot(b *block, row int, value []byte) bool {
-	if s.filter.digits == nil || s.sorting.byText() || uint64(b.bits[row]>>bitsFlags)&flagCut != 0 {
-		return false
-	}
-	return !slices.ContainsFunc(s.filter.digits, func(d []byte) bool { return bytes.Contains(value, d) })
+// hasDigits says, before a summary is taken apart, that the digits may be in a text
+// of it.
+func (f *filter) hasDigits(summary []byte) bool {
+	return f.digits == nil || slices.ContainsFunc(f.digits, func(d []byte) bool { return bytes.Contains(summary, d) })
 }
 
 // decide takes a row whose summary was read.

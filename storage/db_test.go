@@ -21,6 +21,7 @@ import (
 	"pgregory.net/rapid"
 
 	"calljournal/agent/call"
+	"calljournal/agent/journal"
 )
 
 // newFolder is TempDir for a rapid.T, which has none.
@@ -457,6 +458,42 @@ func TestNumbersAreFoundAsPeopleWriteThem(t *testing.T) {
 	} {
 		if recs, _, err := d.Calls(Query{Number: []string{number}}); err != nil || len(recs) != want {
 			t.Errorf("%s: %d calls, want %d (%v)", number, len(recs), want, err)
+		}
+	}
+}
+
+// A number may be nothing but an extension, which a summary has as a word and not
+// as digits. It is found whatever else is asked for, and in whatever order.
+func TestExtensionsAreFoundAsNumbers(t *testing.T) {
+	d := openTemp(t, Options{})
+	o := newOffice(1)
+	b := callBatch(o, 20)
+	for _, e := range b.Entries {
+		r := e.Call
+		r.Status, r.Missed = call.StatusAnswered, false
+		r.From = call.Party{Number: ptr("79161111111"), E164: ptr("+79161111111")}
+		r.Legs = []call.Leg{o.leg("PJSIP/101-1", "101", call.RolePhone, "answered", r.StartedAt)}
+	}
+	r := b.Entries[7].Call
+	r.Legs = []call.Leg{o.leg("PJSIP/888-1", "888", call.RolePhone, "answered", r.StartedAt)}
+	r.AnsweredBy = ptr("888")
+	mustCommit(t, d, b)
+	for _, q := range []Query{
+		{},
+		{Sort: "-wait"},
+		{Sort: "from"},
+		{Department: []string{"Продажи"}},
+		{Department: []string{"Продажи"}, Part: journal.PartCounted},
+		{Employee: []string{"Сотрудник 888"}, Part: journal.PartCounted},
+		{Department: []string{"Продажи"}, Part: journal.PartCounted, Sort: "-wait"},
+		{Department: []string{"Продажи"}, Part: journal.PartCounted, Sort: "to"},
+	} {
+		byNumber, byText := q, q
+		byNumber.Number, byText.Text = []string{"88"}, "88"
+		for _, q := range []Query{byNumber, byText} {
+			if recs, _, err := d.Calls(q); err != nil || len(recs) != 1 || recs[0].ID != r.ID {
+				t.Errorf("%+v: %d calls, want %s (%v)", q, len(recs), r.ID, err)
+			}
 		}
 	}
 }

@@ -29,7 +29,7 @@ type filter struct {
 	none       bool     // there is no such call
 	part       bool     // the record decides
 	textual    bool     // words or terms: a summary with flagCut cannot answer
-	digits     [][]byte // if nothing but digits is asked for as text: one of them is in the summary as it is written
+	digits     [][]byte // if nothing but digits is asked for as text: where no word has them, one is in the summary as it is written
 }
 
 type bounds struct{ least, most int32 } // least 0: unknown will do too

@@ -253,7 +253,7 @@ func drawQuery(t *rapid.T, calls []*call.Record) Query {
 	}
 	q.Employee = append(of("employee", leg(func(l *call.Leg) *string { return l.Employee })), of("extension", leg(func(l *call.Leg) *string { return l.Extension }))...)
 	q.Department = of("department", leg(func(l *call.Leg) *string { return l.Department }))
-	if len(q.Employee)+len(q.Department) > 0 && maybe("part of them") {
+	if len(q.Employee)+len(q.Department) > 0 && rapid.Bool().Draw(t, "part of them") {
 		q.Part = rapid.SampledFrom([]string{journal.PartCounted, journal.PartElsewhere}).Draw(t, "which part")
 	}
 	q.Queue = of("queue", func(r *call.Record) *string {
@@ -275,7 +275,9 @@ func drawQuery(t *rapid.T, calls []*call.Record) Query {
 		}
 		return r.Line.Source
 	})
-	q.Number = of("number", func(r *call.Record) *string { return part(r.From.Number) })
+	q.Number = append(
+		of("number", func(r *call.Record) *string { return part(r.From.Number) }),
+		of("extension as number", leg(func(l *call.Leg) *string { return part(l.Extension) }))...)
 	q.MinTalk = duration("min talk", func(r *call.Record) *int64 { return r.TalkMs })
 	q.MaxTalk = duration("max talk", func(r *call.Record) *int64 { return r.TalkMs })
 	q.MinWait = duration("min wait", func(r *call.Record) *int64 { return r.WaitMs })
