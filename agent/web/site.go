@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"slices"
 	"time"
 
 	"calljournal/agent/access"
@@ -31,6 +32,7 @@ type Site struct {
 	sessions *access.Sessions
 	words    *languages
 	pages    map[string]*page
+	patterns []string      // of the addresses of the pages
 	watchers chan struct{} // one slot for each browser that follows changes
 	ending   context.Context
 	end      context.CancelFunc
@@ -47,6 +49,10 @@ func New(o Options) *Site {
 	s.routes()
 	return s
 }
+
+// Pages gives the patterns of all addresses at which there is a page, as
+// http.ServeMux reads them: for tests that none is left out.
+func (s *Site) Pages() []string { return slices.Clone(s.patterns) }
 
 // End makes the browsers that follow changes let go.
 func (s *Site) End() { s.end() }

@@ -49,7 +49,7 @@ var errGone = errors.New("answered")
 // page makes a page of a func that gives the data of its template. Whoever has not
 // signed in is asked to.
 func (s *Site) page(pattern, name string, data func(*visit) (any, error)) {
-	s.ready(name)
+	s.ready(pattern, name)
 	s.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
 		u, ok := s.Signed(r)
 		if !ok {
@@ -67,7 +67,7 @@ func (s *Site) page(pattern, name string, data func(*visit) (any, error)) {
 
 // open makes a page that everybody may see.
 func (s *Site) open(pattern, name string, data func(http.ResponseWriter, *http.Request) (any, error)) {
-	s.ready(name)
+	s.ready(pattern, name)
 	s.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
 		got, err := data(w, r)
 		if errors.Is(err, errGone) {
@@ -152,8 +152,9 @@ func (s *Site) problem(r *http.Request, lang *language, err error) (status int, 
 
 func (s *Site) missing(*visit) (any, error) { return nil, nil }
 
-// ready parses a page's templates.
-func (s *Site) ready(name string) {
+// ready notes that there is a page and parses its templates.
+func (s *Site) ready(pattern, name string) {
+	s.patterns = append(s.patterns, pattern)
 	if s.pages[name] != nil {
 		return
 	}

@@ -1,0 +1,168 @@
+package browsertest
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"calljournal/agent/call"
+	"calljournal/agent/web"
+
+	"github.com/chromedp/chromedp"
+)
+
+// examples are addresses of each page, by its pattern: the states in which it
+// looks different. %ID, %HOSTILE and %MISSED are calls.
+var examples = map[string][]string{
+	"GET /{$}":    {"/"},
+	"GET /signin": {"/signin"},
+	"/":           {"/nowhere"},
+}
+
+// every page has an example here.
+func TestPages_AllAreKnown(t *testing.T) {
+	site := web.New(web.Options{Zone: time.UTC, Now: time.Now})
+	defer site.End()
+	known := map[string]bool{}
+	for _, pattern := range site.Pages() {
+		known[pattern] = true
+		if len(examples[pattern]) == 0 {
+			t.Errorf("page %q has no example in this test: a browser does not look at it", pattern)
+		}
+	}
+	for pattern := range examples {
+		if !known[pattern] {
+			t.Errorf("there are examples of a page %q, but there is no such page", pattern)
+		}
+	}
+}
+
+// looks are how a page may be looked at.
+var looks = []struct {
+	language, scheme string
+	width, height    int64
+}{
+	{"ru", "light", 1280, 900}, {"ru", "dark", 390, 844}, {"en", "dark", 1280, 900}, {"en", "light", 390, 844},
+	{"ru", "dark", 1280, 900}, {"ru", "light", 390, 844}, {"en", "light", 1280, 900}, {"en", "dark", 390, 844},
+}
+
+// Every page in each of its states, in each look: nothing to complain of, nothing
+// cut off, and nothing that somebody could not read or reach.
+func TestPages(t *testing.T) {
+	full, bad, missed := newCall(1, 3*time.Minute), everywhere(newCall(2, 4*time.Minute), hostile), unanswered(newCall(3, 5*time.Minute), "+79167654321", call.StatusAbandoned)
+	f := newOffice(t, officeOptions{calls: 300, more: []*call.Record{full, bad, missed}})
+	f.recorded(full, 20)
+	f.play()
+	axe := axeSource(t)
+	names := strings.NewReplacer("%ID", full.ID, "%HOSTILE", bad.ID, "%MISSED", missed.ID)
+	stranger, inside := newTab(t, f.base, "ru"), f.visit(t, "admin", "ru")
+	for _, look := range looks {
+		t.Run(fmt.Sprint(look.language, " ", look.scheme, " ", look.width), func(t *testing.T) {
+			for _, b := range []*tab{stranger, inside} {
+				b.T = t
+				b.speaks(look.language)
+				b.scheme(look.scheme)
+				b.screen(look.width, look.height)
+			}
+			for pattern, addresses := range examples {
+				b := inside
+				if pattern == "GET /signin" {
+					b = stranger
+				}
+				for _, address := range addresses {
+					address = names.Replace(address)
+					b.visited(address, pattern == "/")
+					if got := eval[string](b, "document.documentElement.lang"); got != look.language {
+						t.Errorf("%s: in %q, want %q", address, got, look.language)
+					}
+					if wide := eval[int64](b, "document.documentElement.scrollWidth"); wide > look.width {
+						t.Errorf("%s is %d pixels wide on a screen of %d: %s", address, wide, look.width, b.sticksOut(look.width))
+					}
+					if got := eval[any](b, "window.__pwned ?? null"); got != nil {
+						t.Errorf("%s: a caller's name runs as a script: %v", address, got)
+					}
+					b.accessible(axe, address)
+					if *shots != "" {
+						b.picture(address + " " + t.Name())
+					}
+				}
+			}
+		})
+	}
+}
+
+// visited opens a page that must be there, or must not.
+func (b *tab) visited(address string, missing bool) {
+	b.Helper()
+	want := http.StatusOK
+	if missing {
+		want = http.StatusNotFound
+		b.provokes("status of 404")
+	}
+	if got := b.open(address); got != want {
+		b.Errorf("%s: status %d, want %d", address, got, want)
+	}
+	b.until("window.htmx && document.readyState === 'complete'")
+}
+
+// sticksOut names what is wider than the screen.
+func (b *tab) sticksOut(width int64) string {
+	return strings.Join(eval[[]string](b, fmt.Sprintf(`[...document.querySelectorAll("body *")].filter(e => {
+		if (e.getBoundingClientRect().right <= %d) return false;
+		for (let p = e.parentElement; p; p = p.parentElement) if (getComputedStyle(p).overflowX !== "visible") return false;
+		return true;
+	}).slice(0, 5).map(e => e.outerHTML.slice(0, 120))`, width)), "\n")
+}
+
+// axeSource is axe-core as AXE names it, "" if nobody does.
+func axeSource(t *testing.T) string {
+	path := os.Getenv("AXE")
+	if path == "" {
+		t.Log("AXE does not name an axe.min.js (npm pack axe-core): what it finds is not looked for")
+		return ""
+	}
+	source, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(source)
+}
+
+// finding is what axe-core says of a page.
+type finding struct {
+	ID, Impact, Help string
+	Nodes            []struct {
+		HTML           string
+		FailureSummary string
+	}
+}
+
+// accessible has axe-core look at the page.
+func (b *tab) accessible(axe, address string) {
+	b.Helper()
+	if axe == "" {
+		return
+	}
+	b.must(chromedp.Do(b.ctx, chromedp.Evaluate[chromedp.Void](axe)))
+	answer := eval[string](b, `axe.run(document, {runOnly: ["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa"], resultTypes: ["violations"]}).then(r => JSON.stringify(r.violations))`)
+	var findings []finding
+	if err := json.Unmarshal([]byte(answer), &findings); err != nil {
+		b.Fatalf("axe-core said %.200q: %v", answer, err)
+	}
+	for _, f := range findings {
+		say := b.Logf
+		if f.Impact == "serious" || f.Impact == "critical" {
+			say = b.Errorf
+		}
+		for i, n := range f.Nodes {
+			if i == 3 {
+				break
+			}
+			say("%s: %s, %s: %s\n%.300s\n%s", address, f.ID, f.Impact, f.Help, n.HTML, n.FailureSummary)
+		}
+	}
+}
