@@ -6,7 +6,9 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"reflect"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -391,5 +393,48 @@ func TestForward_DefaultsAndRedacted(t *testing.T) {
 	c, err = parse(t, minimal+"[[forward]]\nname = \"crm\"\nkind = \"webhook\"\nurl = \"http://crm.example/\"\n")
 	if err != nil || !strings.Contains(strings.Join(c.Warnings, " "), "unencrypted") {
 		t.Errorf("%q, %v", c.Warnings, err)
+	}
+}
+
+// Whatever key there will ever be: what a Secret holds, what is the hash of one, and
+// what an address holds beside where it leads does not show in the redacted print.
+func TestRedacted_NoSecretOfAnyKind(t *testing.T) {
+	c := &config.Config{}
+	filled := 0
+	var fill func(v reflect.Value, key string)
+	fill = func(v reflect.Value, key string) {
+		secretive := strings.HasSuffix(key, "_hash") || slices.ContainsFunc([]string{"secret", "token", "password"}, func(word string) bool {
+			return strings.Contains(key, word) && !strings.HasSuffix(key, "_file")
+		})
+		switch {
+		case v.Type() == reflect.TypeFor[config.Secret]():
+			v.Set(reflect.ValueOf(config.NewSecret("leak-" + key)))
+			filled++
+		case v.Kind() == reflect.String && (key == "url" || key == "proxy"):
+			v.SetString("https://leak-user:leak-password@far.example/x?leak=1")
+			filled++
+		case v.Kind() == reflect.String && secretive:
+			v.SetString("sha256:leak-" + key)
+			filled++
+		case v.Kind() == reflect.Struct:
+			for i := range v.NumField() {
+				if f := v.Type().Field(i); f.IsExported() && f.Tag.Get("toml") != "-" {
+					fill(v.Field(i), f.Tag.Get("toml"))
+				}
+			}
+		case v.Kind() == reflect.Slice && v.Type().Elem().Kind() == reflect.Struct:
+			v.Set(reflect.MakeSlice(v.Type(), 1, 1))
+			fill(v.Index(0), key)
+		}
+	}
+	fill(reflect.ValueOf(c).Elem(), "")
+	shown := c.Redacted()
+	if filled < 7 || !strings.Contains(shown, "far.example") {
+		t.Fatalf("%d secrets in:\n%s", filled, shown)
+	}
+	for line := range strings.Lines(shown) {
+		if strings.Contains(line, "leak") {
+			t.Errorf("shown: %s", line)
+		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -142,18 +143,43 @@ func (l layout) typeText(e *toml.DecodeError) string {
 	return text
 }
 
-// Redacted is the configuration in effect, as TOML, with every secret hidden.
+// Redacted is the configuration in effect, as TOML, with every secret hidden: what
+// is a Secret, the hashes of tokens, and what may be secret in an address.
 func (c *Config) Redacted() string {
 	shown := *c
+	shown.HTTP.Token = slices.Clone(c.HTTP.Token)
+	for i := range shown.HTTP.Token {
+		if t := &shown.HTTP.Token[i]; t.TokenHash != "" {
+			t.TokenHash = hashPrefix + hidden
+		}
+	}
 	shown.Forward = slices.Clone(c.Forward)
 	for i := range shown.Forward {
 		shown.Forward[i].URL = shown.Forward[i].address()
+		shown.Forward[i].Proxy = withoutUser(shown.Forward[i].Proxy)
 	}
+	shown.Uplink.URL = withoutUser(c.Uplink.URL)
 	b, err := toml.Marshal(shown)
 	if err != nil {
 		return "configuration cannot be shown: " + err.Error()
 	}
 	return string(b)
+}
+
+// withoutUser is an address without the name and the password that validate
+// refuses in it, and without its query.
+func withoutUser(address string) string {
+	u, err := url.Parse(address)
+	if err != nil {
+		return hidden
+	}
+	if u.User != nil {
+		u.User = url.User(hidden)
+	}
+	if u.RawQuery != "" {
+		u.RawQuery = hidden
+	}
+	return u.String()
 }
 
 // Place is where the daemon that the file at path is for keeps its socket and its
