@@ -89,6 +89,7 @@ type Agent struct {
 	access    *access.Log
 	users     *access.Users // nil: their file cannot be read
 	site      *web.Site     // nil: nobody can sign in
+	said      *said         // warnings and errors
 	startedAt call.Moment
 
 	events chan fact     // links → ingest
@@ -141,8 +142,10 @@ func New(o Options) (_ *Agent, err error) {
 	if o.Store == nil {
 		o.Store = openStore
 	}
+	heard := &said{now: o.Now}
+	o.Logger = slog.New(listener{Handler: o.Logger.Handler(), said: heard})
 	a := &Agent{
-		o: o, log: o.Logger, now: o.Now,
+		o: o, log: o.Logger, now: o.Now, said: heard,
 		events: make(chan fact, eventsWaiting), heals: make(chan healing), oneMore: make(chan struct{}, 1), groups: make(chan group), asks: make(chan func()), idle: make(chan struct{}),
 		noMore: make(chan struct{}), ending: make(chan struct{}), orders: make(chan order), written: make(chan struct{}),
 	}
@@ -200,7 +203,7 @@ func New(o Options) (_ *Agent, err error) {
 		Reload: reload,
 		Agent:  c.Agent.Name, Version: o.Version, Store: a.store, Status: a.Status, Live: a.Live, Books: a,
 		Media: a.media, Access: a.access, Users: a.users, Zone: c.Agent.Location(), Healthy: a.healthy, Ready: a.ready,
-		DeadLetters: deadLetters{a.forwards}, Rules: a.rules, Metrics: a.metrics.registry, Logger: o.Logger, Now: o.Now,
+		DeadLetters: deadLetters{a.forwards}, Rules: a.rules, Config: a.configuration, Log: a.Said, Metrics: a.metrics.registry, Logger: o.Logger, Now: o.Now,
 	})
 	a.server.SetTokens(tokens(c))
 	if a.users != nil {

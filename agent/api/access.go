@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"net"
 	"net/http"
 	"net/url"
 	"slices"
@@ -41,43 +42,49 @@ func (s *Server) noteOperation(ctx huma.Context, scopes []string, refused bool) 
 }
 
 // note completes an entry and writes it. What tells nothing of calls is not
-// noted, and of a reader of the feed, who asks all day, only that he does.
+// noted, and of a reader of the feed, who asks all day, only that he does; of a
+// page that is left open as well.
 func (s *Server) note(ctx context.Context, scopes []string, e access.Entry) {
 	if s.o.Access == nil || len(scopes) == 0 {
 		return
 	}
 	t := tokenOf(ctx)
 	e.At, e.Who = call.MomentOf(s.o.Now()), cmp.Or(t.who, "token "+t.Name)
-	if slices.Contains(scopes, ScopeSync) && !e.Refused && (e.What != "sync" || !s.feeds.due(e.Who, s.o.Now())) {
+	if slices.Contains(scopes, ScopeSync) && !e.Refused && (e.What != "sync" || !s.noted.due(e.Who, s.o.Now(), time.Hour)) {
 		return
 	}
 	if e.Address == "@" || e.Address == "" { // the control socket has none
 		e.Address = ""
 	}
+	// A page that follows the journal asks for its lists again with each new call.
+	if t.user && !e.Refused && e.Call == "" {
+		host, _, _ := net.SplitHostPort(e.Address)
+		if !s.noted.due(strings.Join([]string{e.Who, host, e.What, e.Filter}, "\n"), s.o.Now(), 10*time.Minute) {
+			return
+		}
+	}
 	s.o.Access.Add(e)
 }
 
-// feedNotes remember who was noted as a reader of the feed, and when.
-type feedNotes struct {
+// noted remembers what was noted of readers who ask the same again and again.
+type noted struct {
 	mu   sync.Mutex
 	last map[string]time.Time
 }
 
-const (
-	feedNotedEvery = time.Hour
-	feedReaders    = 1024
-)
+const mostNoted = 1024
 
-func (f *feedNotes) due(who string, now time.Time) bool {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if last, ok := f.last[who]; ok && now.Sub(last).Abs() < feedNotedEvery {
+// due says whether to note something that is to be noted once in a while.
+func (n *noted) due(what string, now time.Time, every time.Duration) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if last, ok := n.last[what]; ok && now.Sub(last).Abs() < every {
 		return false
 	}
-	if f.last == nil || len(f.last) >= feedReaders {
-		f.last = map[string]time.Time{}
+	if n.last == nil || len(n.last) >= mostNoted {
+		n.last = map[string]time.Time{}
 	}
-	f.last[who] = now
+	n.last[what] = now
 	return true
 }
 
@@ -88,8 +95,8 @@ type AccessPage struct {
 }
 
 type accessInput struct {
-	From  string `query:"from" doc:"then or later: RFC 3339"`
-	To    string `query:"to" doc:"before: RFC 3339"`
+	From  string `query:"from" doc:"then or later: a time as of GET /v1/calls"`
+	To    string `query:"to" doc:"before"`
 	Who   string `query:"who" maxLength:"200" doc:"a part of the name"`
 	Call  string `query:"call" maxLength:"300" doc:"id of a call"`
 	Limit int    `query:"limit" default:"100" minimum:"1" doc:"more than 10000 is read as 10000"`
@@ -177,10 +184,10 @@ func (s *Server) userChange(change func(*access.Users) error) error {
 func (s *Server) access(_ context.Context, in *accessInput) (*struct{ Body AccessPage }, error) {
 	w := access.Wanted{Who: in.Who, Call: in.Call, Limit: min(in.Limit, 10_000)}
 	var err error
-	if w.From, err = timeOf("from", in.From); err != nil {
+	if w.From, err = s.timeOf("from", in.From); err != nil {
 		return nil, err
 	}
-	if w.To, err = timeOf("to", in.To); err != nil {
+	if w.To, err = s.timeOf("to", in.To); err != nil {
 		return nil, err
 	}
 	out := &struct{ Body AccessPage }{AccessPage{Access: []access.Entry{}}}

@@ -51,8 +51,8 @@ type rig struct {
 	db     *storage.DB
 	server *api.Server
 	h      http.Handler
-	live   []call.Record // calls in progress
-	spool  string        // the folder of sound and faxes
+	live   func() []call.Record // calls in progress
+	spool  string               // the folder of sound and faxes
 	access *access.Log
 	users  *access.Users
 }
@@ -70,7 +70,7 @@ func newRig(t testing.TB) *rig {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { db.Close() })
-	r := &rig{db: db, live: []call.Record{*record(7)}}
+	r := &rig{db: db, live: func() []call.Record { return []call.Record{*record(7)} }}
 	r.spool = t.TempDir()
 	data := t.TempDir()
 	r.access = access.NewLog(filepath.Join(data, "access.log"))
@@ -87,9 +87,11 @@ func newRig(t testing.TB) *rig {
 		Status: func(context.Context) (api.Status, error) {
 			return api.Status{Agent: "office", State: api.StateWell}, nil
 		},
-		Live:    func(context.Context) ([]call.Record, error) { return r.live, nil },
+		Live:    func(context.Context) ([]call.Record, error) { return r.live(), nil },
 		Healthy: func() error { return nil }, Ready: func() error { return errors.New("the disk is full") },
 		Books:  &books{store: db},
+		Config: func() api.Configuration { return api.Configuration{Path: "/etc/c.toml", TOML: "[agent]\n"} },
+		Log:    func() []api.LogEntry { return []api.LogEntry{{Level: "warning", Text: "link lost", Times: 1}} },
 		Logger: log, Now: time.Now,
 	})
 	r.server.SetTokens([]api.Token{

@@ -51,8 +51,8 @@ type MissedPage struct {
 
 type missedInput struct {
 	State  []string `query:"state" enum:"open,attempted,called_back,came_back,lost" doc:"none: all"`
-	From   string   `query:"from" doc:"whose last missed call began then or later: RFC 3339"`
-	To     string   `query:"to" doc:"calls that began before: RFC 3339"`
+	From   string   `query:"from" doc:"whose last missed call began then or later: a time as of GET /v1/calls"`
+	To     string   `query:"to" doc:"calls that began before"`
 	Limit  int      `query:"limit" default:"50" minimum:"1" doc:"more than 500 is read as 500"`
 	Cursor string   `query:"cursor" maxLength:"256" doc:"the cursor of the page before"`
 }
@@ -125,11 +125,11 @@ type missedCursor struct {
 }
 
 func (s *Server) missed(ctx context.Context, in *missedInput) (*struct{ Body MissedPage }, error) {
-	from, err := timeOf("from", in.From)
+	from, err := s.timeOf("from", in.From)
 	if err != nil {
 		return nil, err
 	}
-	to, err := timeOf("to", in.To)
+	to, err := s.timeOf("to", in.To)
 	if err != nil {
 		return nil, err
 	}

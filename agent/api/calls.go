@@ -86,15 +86,16 @@ func some(text string) []string {
 	return []string{text}
 }
 
-func timeOf(name, text string) (call.Moment, error) {
+// timeOf reads a time of a query, as CallFilter has it.
+func (s *Server) timeOf(name, text string) (call.Moment, error) {
 	if text == "" {
 		return 0, nil
 	}
-	t, err := time.Parse(time.RFC3339Nano, text)
-	if err != nil {
-		return 0, huma.Error422UnprocessableEntity(name + ": want a time as 2026-01-31T09:00:00Z (a + must be written %2B in an address)")
+	at, ok := readTime(text, s.o.Zone)
+	if !ok {
+		return 0, huma.Error422UnprocessableEntity(name + ": " + wantTime)
 	}
-	return call.MomentOf(t), nil
+	return at, nil
 }
 
 type idInput struct {

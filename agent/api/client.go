@@ -77,6 +77,31 @@ func (c *Client) Why(ctx context.Context, id string) (e Explained, err error) {
 	return e, c.get(ctx, "/v1/calls/"+url.PathEscape(id)+"/why", nil, &e)
 }
 
+// Live asks for the calls in progress.
+func (c *Client) Live(ctx context.Context) (now LiveCalls, err error) {
+	return now, c.get(ctx, "/v1/live/calls", nil, &now)
+}
+
+// Voicemail asks for a page of messages; filter is the query of GET /v1/voicemail.
+func (c *Client) Voicemail(ctx context.Context, filter url.Values) (page MessagesPage, err error) {
+	return page, c.get(ctx, "/v1/voicemail", filter, &page)
+}
+
+// Faxes asks for a page of faxes; filter is the query of GET /v1/faxes.
+func (c *Client) Faxes(ctx context.Context, filter url.Values) (page FaxesPage, err error) {
+	return page, c.get(ctx, "/v1/faxes", filter, &page)
+}
+
+// Config asks for the configuration in force.
+func (c *Client) Config(ctx context.Context) (got Configuration, err error) {
+	return got, c.get(ctx, "/v1/config", nil, &got)
+}
+
+// Log asks for the newest warnings and errors.
+func (c *Client) Log(ctx context.Context) (page LogPage, err error) {
+	return page, c.get(ctx, "/v1/log", nil, &page)
+}
+
 // Missed asks for a page of the worklist; filter is the query of GET /v1/missed.
 func (c *Client) Missed(ctx context.Context, filter url.Values) (page MissedPage, err error) {
 	return page, c.get(ctx, "/v1/missed", filter, &page)

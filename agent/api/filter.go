@@ -56,6 +56,18 @@ const (
 	maxFilterBytes = 300 // of one word
 )
 
+const wantTime = "want a time as 2026-01-31T09:00:00Z (a + must be written %2B in an address), 2026-01-31T09:00 or 2026-01-31"
+
+// readTime reads a moment, or a day: its beginning.
+func readTime(text string, zone *time.Location) (call.Moment, bool) {
+	for _, layout := range []string{time.RFC3339Nano, "2006-01-02T15:04:05", "2006-01-02T15:04", time.DateOnly} {
+		if t, err := time.ParseInLocation(layout, text, zone); err == nil {
+			return call.MomentOf(t), true
+		}
+	}
+	return 0, false
+}
+
 // query makes a query of the store, or an answer to what was wrong.
 func (f *CallFilter) query(zone *time.Location) (q storage.Query, err error) {
 	var wrong []error
@@ -66,13 +78,11 @@ func (f *CallFilter) query(zone *time.Location) (q storage.Query, err error) {
 		if text == "" {
 			return 0
 		}
-		for _, layout := range []string{time.RFC3339Nano, "2006-01-02T15:04:05", "2006-01-02T15:04", time.DateOnly} {
-			if t, err := time.ParseInLocation(layout, text, zone); err == nil {
-				return call.MomentOf(t)
-			}
+		at, ok := readTime(text, zone)
+		if !ok {
+			refuse(name, "%s", wantTime)
 		}
-		refuse(name, "want a time as 2026-01-31T09:00:00Z (a + must be written %%2B in an address), 2026-01-31T09:00 or 2026-01-31")
-		return 0
+		return at
 	}
 	words := func(name string, given []string) (list []string) {
 		known := filterWords[name]

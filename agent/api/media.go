@@ -141,19 +141,19 @@ func (p paced) Write(b []byte) (int, error) {
 
 // ListInput is what both lists can be asked for.
 type ListInput struct {
-	From   string `query:"from" doc:"calls that began then or later: RFC 3339"`
-	To     string `query:"to" doc:"calls that began before: RFC 3339"`
+	From   string `query:"from" doc:"calls that began then or later: a time as of GET /v1/calls"`
+	To     string `query:"to" doc:"calls that began before"`
 	Number string `query:"number" maxLength:"64" doc:"part of any number of the call"`
 	Limit  int    `query:"limit" default:"50" minimum:"1" doc:"more than 1000 is read as 1000"`
 	Cursor string `query:"cursor" maxLength:"256" doc:"the cursor of the page before"`
 }
 
-func (in *ListInput) query() (q storage.Query, err error) {
+func (s *Server) listQuery(in *ListInput) (q storage.Query, err error) {
 	q = storage.Query{Number: some(in.Number), Limit: min(in.Limit, 1000), Cursor: in.Cursor}
-	if q.From, err = timeOf("from", in.From); err != nil {
+	if q.From, err = s.timeOf("from", in.From); err != nil {
 		return q, err
 	}
-	q.To, err = timeOf("to", in.To)
+	q.To, err = s.timeOf("to", in.To)
 	return q, err
 }
 
@@ -201,7 +201,7 @@ func (s *Server) voicemail(ctx context.Context, in *struct {
 	ListInput
 	Mailbox string `query:"mailbox" maxLength:"128"`
 }) (*struct{ Body MessagesPage }, error) {
-	q, err := in.query()
+	q, err := s.listQuery(&in.ListInput)
 	if err != nil {
 		return nil, err
 	}
@@ -223,7 +223,7 @@ func (s *Server) faxes(ctx context.Context, in *struct {
 	ListInput
 	Direction []string `query:"direction" enum:"received,sent"`
 }) (*struct{ Body FaxesPage }, error) {
-	q, err := in.query()
+	q, err := s.listQuery(&in.ListInput)
 	if err != nil {
 		return nil, err
 	}

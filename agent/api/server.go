@@ -49,7 +49,8 @@ type Store interface {
 	Check() (storage.Report, error)
 }
 
-// Options of New. All but Media, Access, Users, Metrics, Zone and Rules must be set.
+// Options of New. All but Media, Access, Users, Metrics, Zone, Rules, Config and
+// Log must be set.
 type Options struct {
 	Agent, Version string
 	Store          Store
@@ -66,6 +67,8 @@ type Options struct {
 	DeadLetters DeadLetters
 	Books       Books
 	Rules       func() journal.Rules // those in force; nil is the default ones
+	Config      func() Configuration // in force, redacted
+	Log         func() []LogEntry    // the newest first
 	Metrics     prometheus.Gatherer
 	Zone        *time.Location // of tables and statistics; nil is UTC
 	Logger      *slog.Logger
@@ -88,7 +91,7 @@ type Server struct {
 	guesses *transport.Guesses
 	polls   chan struct{} // one slot for each request that waits
 	exports chan struct{} // and for each export
-	feeds   feedNotes
+	noted   noted
 	ending  context.Context
 	end     context.CancelFunc
 	site    Site // nil: there are no pages
@@ -150,6 +153,8 @@ func (s *Server) routes() {
 	s.mediaRoutes(api)
 	s.stateRoutes(api)
 	s.reloadRoute(api)
+	s.technicianRoutes(api)
+	s.liveRoutes(api)
 	s.forwardRoutes(api)
 	s.accessRoutes(api)
 	s.journalRoutes()
@@ -162,7 +167,6 @@ func (s *Server) routes() {
 	if s.o.Metrics != nil {
 		s.raw("GET /metrics", nil, promhttp.HandlerFor(s.o.Metrics, promhttp.HandlerOpts{DisableCompression: true}).ServeHTTP)
 	}
-	s.rawViewed("GET /v1/live", []string{ScopeJournal}, s.live)
 	s.mux.HandleFunc("/", s.nothing)
 }
 

@@ -1,12 +1,8 @@
 package api
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
-	"fmt"
 	"net/http"
-	"time"
 
 	"calljournal/agent/call"
 
@@ -54,6 +50,52 @@ func (s *Server) reloadRoute(api huma.API) {
 	})
 }
 
+// Configuration is what the daemon runs by.
+type Configuration struct {
+	Path string `json:"path" doc:"the file that it came from; empty if it came from none"`
+	TOML string `json:"toml" doc:"what is in force, defaults too, with every secret hidden"`
+}
+
+// LogEntry is a warning or an error of the log. Equal ones are one entry.
+type LogEntry struct {
+	At    call.Moment `json:"at" doc:"when it was said last"`
+	Since call.Moment `json:"since" doc:"when it was said first"`
+	Times uint64      `json:"times"`
+	Level string      `json:"level" enum:"warning,error"`
+	Text  string      `json:"text"`
+	About []string    `json:"about" doc:"name=value, as the log has it; numbers masked"`
+}
+
+// LogPage is the newest of the log.
+type LogPage struct {
+	Entries []LogEntry `json:"entries" doc:"the newest first"`
+}
+
+// technicianRoutes are for whoever looks after the daemon.
+func (s *Server) technicianRoutes(api huma.API) {
+	admin := []map[string][]string{{"token": {ScopeAdmin}}}
+	huma.Register(api, huma.Operation{
+		OperationID: "config", Method: http.MethodGet, Path: "/v1/config", Security: admin,
+		Summary: "The configuration in force", Description: "Secrets, tokens, passwords and what may be secret in an address are hidden.",
+	}, func(context.Context, *struct{}) (*struct{ Body Configuration }, error) {
+		out := &struct{ Body Configuration }{}
+		if s.o.Config != nil {
+			out.Body = s.o.Config()
+		}
+		return out, nil
+	})
+	huma.Register(api, huma.Operation{
+		OperationID: "log", Method: http.MethodGet, Path: "/v1/log", Security: admin,
+		Summary: "The newest warnings and errors of the log", Description: "Of this run, and no more than a hundred: the whole log is where the system keeps it.",
+	}, func(context.Context, *struct{}) (*struct{ Body LogPage }, error) {
+		out := &struct{ Body LogPage }{LogPage{Entries: []LogEntry{}}}
+		if s.o.Log != nil {
+			out.Body.Entries = append(out.Body.Entries, s.o.Log()...)
+		}
+		return out, nil
+	})
+}
+
 // openAPI is the description of everything that huma serves.
 func openAPI(api huma.API) []byte {
 	b, err := api.OpenAPI().YAML()
@@ -61,54 +103,4 @@ func openAPI(api huma.API) []byte {
 		panic("openapi: " + err.Error()) // made of our own types, at start
 	}
 	return b
-}
-
-const liveEvery = time.Second
-
-// live sends the calls in progress whenever they change, as server-sent events,
-// and a comment when nothing changes for long, so that proxies keep the line.
-func (s *Server) live(w http.ResponseWriter, r *http.Request) {
-	if !s.takePoll() {
-		w.Header().Set("Retry-After", "5")
-		problem(w, http.StatusServiceUnavailable, "too many requests wait already")
-		return
-	}
-	defer s.givePoll()
-	w.Header().Set("Content-Type", "text/event-stream")
-	rc := http.NewResponseController(w)
-	_ = rc.SetWriteDeadline(time.Time{}) // it takes as long as its reader stays
-	ticker := time.NewTicker(liveEvery)
-	defer ticker.Stop()
-	var last []byte
-	for quiet := 0; ; quiet++ {
-		calls, err := s.view(r.Context()).live(r.Context())
-		if err != nil {
-			return
-		}
-		if calls == nil {
-			calls = []call.Record{}
-		}
-		now, err := json.Marshal(calls)
-		if err != nil {
-			return
-		}
-		switch {
-		case !bytes.Equal(now, last):
-			last, quiet = now, 0
-			_, err = fmt.Fprintf(w, "event: calls\ndata: %s\n\n", now)
-		case quiet >= 15:
-			quiet = 0
-			_, err = fmt.Fprint(w, ": still here\n\n")
-		}
-		if err != nil || rc.Flush() != nil {
-			return
-		}
-		select {
-		case <-ticker.C:
-		case <-r.Context().Done():
-			return
-		case <-s.ending.Done():
-			return
-		}
-	}
 }

@@ -53,7 +53,9 @@ func departments(t testing.TB) *rig {
 			r.file(t, name, content)
 		}
 	}
-	r.live = []call.Record{*callOf(ours, ourNumber, "Sales", "ours"), *callOf(theirs, theirNumber, "Support", "theirs")}
+	r.live = func() []call.Record {
+		return []call.Record{*callOf(ours, ourNumber, "Sales", "ours"), *callOf(theirs, theirNumber, "Support", "theirs")}
+	}
 	r.server.SetTokens([]api.Token{
 		api.NewToken("central", api.ScopeSync, syncToken), api.NewToken("eye", api.ScopeJournal, journalToken), api.NewToken("root", api.ScopeAdmin, adminToken),
 		api.NewToken("sales", api.ScopeJournal, salesToken).Limit("Sales", false),

@@ -1,0 +1,63 @@
+package agent
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"log/slog"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"calljournal/agent/call"
+	"calljournal/agent/config"
+)
+
+func TestSaid(t *testing.T) {
+	now := time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)
+	heard := &said{now: func() time.Time { now = now.Add(time.Second); return now }}
+	var out bytes.Buffer
+	log := slog.New(listener{Handler: slog.NewTextHandler(&out, &slog.HandlerOptions{Level: slog.LevelError}), said: heard})
+
+	log.Info("nothing of note")
+	link := log.With("pbx", "main").WithGroup("link")
+	link.Warn("link lost", "err", errors.New("the far side\n hung up on +7 916 123-45-67"), "secret", config.NewSecret("hush"))
+	log.Error("BUG: a call", "stack", "goroutine 1", slog.Group("at", "line", 7), "none", nil)
+	link.Warn("link lost", "err", errors.New("the far side\n hung up on +7 916 123-45-67"), "secret", config.NewSecret("hush"))
+
+	var got []string
+	for _, e := range heard.newest() {
+		got = append(got, fmt.Sprintf("%d× %s %s %v after %s", e.Times, e.Level, e.Text, e.About, e.At.Sub(e.Since)))
+	}
+	want := []string{
+		"2× warning link lost [pbx=main link.err=the far side hung up on +7 916 ***45-67 link.secret=(hidden)] after 2s",
+		"1× error BUG: a call [at.line=7] after 0s",
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+	if text := out.String(); !strings.Contains(text, "BUG") || strings.Contains(text, "link lost") || strings.Contains(text, "of note") {
+		t.Errorf("the log's own level does not hold: %s", text)
+	}
+
+	// What is kept is bounded, whatever is said.
+	for n := range 3 * mostSaid {
+		log.Warn(strings.Repeat("я", 4000), "n", n, "long", strings.Repeat("x", 1<<20), "bad", "\xff")
+	}
+	kept := heard.newest()
+	if len(kept) != mostSaid {
+		t.Errorf("%d entries are kept, want %d", len(kept), mostSaid)
+	}
+	for _, e := range kept {
+		if size := len(e.Text) + len(strings.Join(e.About, "")); size > 2*longestSaid+100 {
+			t.Fatalf("an entry of %d bytes", size)
+		}
+		if e.At == 0 || e.At > call.MomentOf(now) {
+			t.Fatalf("at %v", e.At)
+		}
+	}
+	if last := kept[0].About[0]; last != fmt.Sprintf("n=%d", 3*mostSaid-1) {
+		t.Errorf("the newest is %q", last)
+	}
+}
