@@ -390,7 +390,7 @@ func (v setupVerb) serve(d *dialogue) error {
 	if err := controlService(d.sh, action); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintln(d.sh.out, "The service runs. Next: calljournal status")
+	_, err := fmt.Fprintln(d.sh.out, "The service runs. Next: calljournal status; and calljournal user add NAME, who then signs in to the pages")
 	return err
 }
 
