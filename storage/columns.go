@@ -701,7 +701,8 @@ func (s *search) row(b *block, row int) bool {
 		return false
 	}
 	talk, wait := b.columns[columnTalk][row], b.columns[columnWait][row]
-	return talk >= f.talk.least && talk <= f.talk.most && wait >= f.wait.least
+	return talk >= f.talk.least && talk <= f.talk.most && wait >= f.wait.least && wait <= f.wait.most &&
+		(f.hours == nil || f.hours.has(call.Moment(b.started[row])))
 }
 
 // rankIn is where a row stands, but for its text.

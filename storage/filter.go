@@ -23,6 +23,7 @@ type filter struct {
 	forbidden  uint64 // flags that must not
 	types, has uint64 // flags of which one must be set; 0: any call
 	talk, wait bounds
+	hours      *Hours
 	words      []wordChoice
 	terms      []term
 	record     func(*call.Record) bool
@@ -49,7 +50,7 @@ type term struct {
 var hasFlags = map[string]uint64{"recording": flagRecording, "voicemail": flagVoicemail, "fax": flagFax}
 
 func (d *DB) newFilter(q *Query) (filter, error) {
-	f := filter{from: math.MinInt64, to: math.MaxInt64, talk: bounds{0, math.MaxInt32}, wait: bounds{0, math.MaxInt32}}
+	f := filter{from: math.MinInt64, to: math.MaxInt64, talk: bounds{0, math.MaxInt32}, wait: bounds{0, math.MaxInt32}, hours: q.Hours}
 	if q.From != 0 {
 		f.from = int64(q.From)
 	}
@@ -77,13 +78,16 @@ func (d *DB) newFilter(q *Query) (filter, error) {
 	for _, b := range []struct {
 		bound *time.Duration
 		into  *int32
-	}{{q.MinTalk, &f.talk.least}, {q.MaxTalk, &f.talk.most}, {q.MinWait, &f.wait.least}} {
+	}{{q.MinTalk, &f.talk.least}, {q.MaxTalk, &f.talk.most}, {q.MinWait, &f.wait.least}, {q.MaxWait, &f.wait.most}} {
 		if b.bound != nil {
 			*b.into = 1 + clamp(b.bound.Milliseconds()) // as a column has it
 		}
 	}
 	if q.MaxTalk != nil {
 		f.talk.least = max(f.talk.least, 1)
+	}
+	if q.MaxWait != nil {
+		f.wait.least = max(f.wait.least, 1)
 	}
 	terms := q.terms()
 	if len(terms) > maxTerms {
@@ -253,7 +257,7 @@ func (q *Query) matches(r *call.Record) bool {
 		return least == nil && most == nil || ms != nil &&
 			(least == nil || clamp(*ms) >= clamp(least.Milliseconds())) && (most == nil || clamp(*ms) <= clamp(most.Milliseconds()))
 	}
-	if !within(r.TalkMs, q.MinTalk, q.MaxTalk) || !within(r.WaitMs, q.MinWait, nil) {
+	if !within(r.TalkMs, q.MinTalk, q.MaxTalk) || !within(r.WaitMs, q.MinWait, q.MaxWait) || q.Hours != nil && !q.Hours.has(r.StartedAt) {
 		return false
 	}
 	var extensions, people, departments, queues, lines []*string

@@ -18,6 +18,7 @@ import (
 	bolt "go.etcd.io/bbolt"
 
 	"calljournal/agent/call"
+	"calljournal/agent/journal"
 )
 
 const (
@@ -46,6 +47,8 @@ type Query struct {
 	MinTalk *time.Duration
 	MaxTalk *time.Duration
 	MinWait *time.Duration
+	MaxWait *time.Duration
+	Hours   *Hours   // of the week, in which it began
 	Has     []string // recording, voicemail, fax
 	Text    string   // words of which each is in a name, number, employee, line, tag...; or the call's id
 
@@ -58,7 +61,19 @@ type Query struct {
 func (q Query) Narrow() bool {
 	return len(q.Direction)+len(q.Status)+len(q.Type)+len(q.Employee)+len(q.Department)+len(q.Queue)+len(q.Line)+len(q.Source)+
 		len(q.Trunk)+len(q.numbers())+len(q.Has)+len(q.terms()) > 0 ||
-		q.Missed != nil || q.MinTalk != nil || q.MaxTalk != nil || q.MinWait != nil
+		q.Missed != nil || q.MinTalk != nil || q.MaxTalk != nil || q.MinWait != nil || q.MaxWait != nil || q.Hours != nil
+}
+
+// Hours are some hours of the week in a time zone, such as 9:00 to 10:00 on
+// Mondays.
+type Hours struct {
+	Zone *time.Location
+	Of   [7]uint32 // from Monday: a bit for each hour of the day
+}
+
+func (h *Hours) has(m call.Moment) bool {
+	day, hour := journal.NewCalendar(h.Zone).Day(m)
+	return h.Of[(day.Weekday()+6)%7]>>hour&1 != 0
 }
 
 // Sorts are what calls can be sorted by. Where it is unknown of a call, the call

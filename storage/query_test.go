@@ -97,7 +97,11 @@ func obviouslyAsked(q Query, r *call.Record) bool {
 	}
 	if q.MinTalk != nil && (r.TalkMs == nil || *r.TalkMs < q.MinTalk.Milliseconds()) ||
 		q.MaxTalk != nil && (r.TalkMs == nil || *r.TalkMs > q.MaxTalk.Milliseconds()) ||
-		q.MinWait != nil && (r.WaitMs == nil || *r.WaitMs < q.MinWait.Milliseconds()) {
+		q.MinWait != nil && (r.WaitMs == nil || *r.WaitMs < q.MinWait.Milliseconds()) ||
+		q.MaxWait != nil && (r.WaitMs == nil || *r.WaitMs > q.MaxWait.Milliseconds()) {
+		return false
+	}
+	if at := r.StartedAt.Time(); q.Hours != nil && q.Hours.Of[(at.In(q.Hours.Zone).Weekday()+6)%7]>>at.In(q.Hours.Zone).Hour()&1 == 0 {
 		return false
 	}
 	part := func(of map[string]bool, part string) bool {
@@ -281,6 +285,13 @@ func drawQuery(t *rapid.T, calls []*call.Record) Query {
 	q.MinTalk = duration("min talk", func(r *call.Record) *int64 { return r.TalkMs })
 	q.MaxTalk = duration("max talk", func(r *call.Record) *int64 { return r.TalkMs })
 	q.MinWait = duration("min wait", func(r *call.Record) *int64 { return r.WaitMs })
+	q.MaxWait = duration("max wait", func(r *call.Record) *int64 { return r.WaitMs })
+	if maybe("hours") {
+		q.Hours = &Hours{Zone: time.FixedZone("", rapid.IntRange(-50, 50).Draw(t, "quarters east")*900)}
+		for d := range q.Hours.Of {
+			q.Hours.Of[d] = rapid.Uint32Range(0, 1<<24-1).Draw(t, "hours of a day")
+		}
+	}
 	for _, word := range slices.Concat(
 		of("text", func(r *call.Record) *string { return part(r.From.Name) }),
 		of("text of a leg", leg(func(l *call.Leg) *string { return part(l.Employee) })),

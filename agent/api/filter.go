@@ -35,6 +35,9 @@ type CallFilter struct {
 	MinTalk    string   `query:"min_talk" doc:"talk of at least: 90s, 1m30s, or seconds"`
 	MaxTalk    string   `query:"max_talk" doc:"talk of at most"`
 	MinWait    string   `query:"min_wait" doc:"wait of at least"`
+	MaxWait    string   `query:"max_wait" doc:"wait of at most"`
+	Weekday    []string `query:"weekday,explode" doc:"monday, tuesday, ...: of the day on which the call began, in the time zone of the configuration"`
+	Hour       []string `query:"hour,explode" doc:"0 to 23: of that day, in which it began; 9 is from 9:00 to 10:00"`
 	Has        []string `query:"has,explode" doc:"recording: one that the PBX told of, not one that is only found by its file's name; voicemail: the caller got to a mailbox; fax"`
 	Text       string   `query:"q" doc:"words of which each is part of a name, number, employee, department, queue, line, source, trunk, tag or account of the call; or the id of a call"`
 }
@@ -47,8 +50,17 @@ var filterWords = map[string][]string{
 		call.StatusAnswered, call.StatusAbandoned, call.StatusNoAnswer, call.StatusBusy, call.StatusRejected,
 		call.StatusFailed, call.StatusVoicemail, call.StatusFax, call.StatusSelfService,
 	},
-	"type": {"unique", "repeat", "target", "callback", "called_back", "came_back", "lost", "short", "spam"},
-	"has":  {"recording", "voicemail", "fax"},
+	"type":    {"unique", "repeat", "target", "callback", "called_back", "came_back", "lost", "short", "spam"},
+	"has":     {"recording", "voicemail", "fax"},
+	"weekday": {"monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"},
+	"hour":    hoursOfADay(),
+}
+
+func hoursOfADay() (hours []string) {
+	for h := range 24 {
+		hours = append(hours, strconv.Itoa(h))
+	}
+	return hours
 }
 
 const (
@@ -66,6 +78,22 @@ func readTime(text string, zone *time.Location) (call.Moment, bool) {
 		}
 	}
 	return 0, false
+}
+
+// hoursOf are the hours of those days of the week; nil if all are meant.
+func hoursOf(days, hours []string, zone *time.Location) *storage.Hours {
+	if len(days)+len(hours) == 0 {
+		return nil
+	}
+	out := &storage.Hours{Zone: zone}
+	for d, day := range filterWords["weekday"] {
+		for h, hour := range filterWords["hour"] {
+			if (len(days) == 0 || slices.Contains(days, day)) && (len(hours) == 0 || slices.Contains(hours, hour)) {
+				out.Of[d] |= 1 << h
+			}
+		}
+	}
+	return out
 }
 
 // query makes a query of the store, or an answer to what was wrong.
@@ -127,8 +155,9 @@ func (f *CallFilter) query(zone *time.Location) (q storage.Query, err error) {
 		Direction: words("direction", f.Direction), Status: words("status", f.Status), Type: words("type", f.Type), Has: words("has", f.Has),
 		Employee: words("employee", f.Employee), Department: words("department", f.Department), Queue: words("queue", f.Queue),
 		Line: words("line", f.Line), Source: words("source", f.Source), Trunk: words("trunk", f.Trunk), Number: words("number", f.Number),
-		MinTalk: duration("min_talk", f.MinTalk), MaxTalk: duration("max_talk", f.MaxTalk), MinWait: duration("min_wait", f.MinWait),
-		Text: f.Text,
+		MinTalk: duration("min_talk", f.MinTalk), MaxTalk: duration("max_talk", f.MaxTalk), MinWait: duration("min_wait", f.MinWait), MaxWait: duration("max_wait", f.MaxWait),
+		Hours: hoursOf(words("weekday", f.Weekday), words("hour", f.Hour), zone),
+		Text:  f.Text,
 	}
 	if len(f.Text) > maxFilterBytes {
 		refuse("q", "more than %d bytes", maxFilterBytes)

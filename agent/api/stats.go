@@ -44,8 +44,7 @@ type Statistics struct {
 // TablesInput is what GET /v1/stats/tables can be asked for.
 type TablesInput struct {
 	CallFilter
-	Table []string `query:"table,explode" required:"true" maxItems:"16" doc:"by, as GET /v1/stats takes it; or by and step with a dot between them: employee.day"`
-	Load  bool     `query:"load" doc:"with the load by hour of the week in each row"`
+	Table []string `query:"table,explode" required:"true" maxItems:"16" doc:"by, step and load, as GET /v1/stats takes them, with dots between them: employee, total.day, total.load"`
 }
 
 // StatisticsTables are several tables of the same calls.
@@ -100,7 +99,7 @@ func (s *Server) statsRoutes(api huma.API) {
 }
 
 func (s *Server) stats(ctx context.Context, in *StatsInput) (*struct{ Body Statistics }, error) {
-	t, err := tableOf(in.By, in.Step)
+	t, err := tableOf(in.By, in.Step, in.Load)
 	if err != nil {
 		return nil, err
 	}
@@ -109,16 +108,17 @@ func (s *Server) stats(ctx context.Context, in *StatsInput) (*struct{ Body Stati
 		return nil, err
 	}
 	return &struct{ Body Statistics }{Statistics{
-		By: t.byName, Step: t.stepName, Zone: c.how.zone.String(), Rows: c.rows(0, in.Load), Formulas: journal.Formulas(c.how.rules),
+		By: t.byName, Step: t.stepName, Zone: c.how.zone.String(), Rows: c.rows(0), Formulas: journal.Formulas(c.how.rules),
 	}}, nil
 }
 
 func (s *Server) statsTables(ctx context.Context, in *TablesInput) (*struct{ Body StatisticsTables }, error) {
 	tables := make([]table, len(in.Table))
 	for i, name := range in.Table {
+		name, load := strings.CutSuffix(name, ".load")
 		by, step, _ := strings.Cut(name, ".")
 		var err error
-		if tables[i], err = tableOf(by, step); err != nil {
+		if tables[i], err = tableOf(by, step, load); err != nil {
 			return nil, err
 		}
 	}
@@ -132,7 +132,7 @@ func (s *Server) statsTables(ctx context.Context, in *TablesInput) (*struct{ Bod
 		LostWindowMs: r.LostWindow.Milliseconds(), ServiceLevelMs: r.ServiceLevel.Milliseconds(),
 	}}
 	for i, t := range tables {
-		out.Tables = append(out.Tables, StatisticsTable{t.byName, t.stepName, c.rows(i, in.Load)})
+		out.Tables = append(out.Tables, StatisticsTable{t.byName, t.stepName, c.rows(i)})
 	}
 	return &struct{ Body StatisticsTables }{out}, nil
 }
@@ -142,9 +142,10 @@ type table struct {
 	byName, stepName string
 	by               journal.By
 	step             journal.Step
+	load             bool
 }
 
-func tableOf(name, stepName string) (t table, err error) {
+func tableOf(name, stepName string, load bool) (t table, err error) {
 	asked := name
 	if _, err := journal.StepOf(name); err == nil && name != "" && stepName == "" {
 		name, stepName = "total", name
@@ -160,7 +161,7 @@ func tableOf(name, stepName string) (t table, err error) {
 	if err != nil {
 		return t, huma.Error422UnprocessableEntity(err.Error())
 	}
-	return table{name, stepName, by, step}, nil
+	return table{name, stepName, by, step, load}, nil
 }
 
 // count counts the calls of a filter for tables. An error is an answer.
@@ -210,14 +211,14 @@ var (
 )
 
 // rows are those of a table, as its reader may see them.
-func (c *counter) rows(table int, load bool) []StatisticsRow {
+func (c *counter) rows(table int) []StatisticsRow {
 	rows := []StatisticsRow{}
 	for _, r := range c.out[table].Rows() {
 		row := StatisticsRow{At: r.At, Group: r.Group, Figures: r.Figures}
 		if c.view.role.MaskNumbers { // of lines and trunks
 			row.Group = access.Mask(row.Group)
 		}
-		if load {
+		if c.tables[table].load {
 			row.Load = &r.Load
 		}
 		rows = append(rows, row)

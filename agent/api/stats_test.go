@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -193,6 +194,19 @@ func TestStats_CallsBehindAFigure(t *testing.T) {
 			}
 		}
 	}
+	total := decode[api.Statistics](t, r.get(t, "/v1/stats?load=true", journalToken), 200).Rows[0]
+	days := []string{"monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"}
+	for d, day := range days {
+		for h, want := range total.Load[d] {
+			if got := number(url.Values{"direction": {"inbound"}, "weekday": {day}, "hour": {strconv.Itoa(h)}}); got != want {
+				t.Errorf("%s, %d o'clock: %d calls, the load is %d", day, h, got, want)
+			}
+		}
+	}
+	intime := number(url.Values{"direction": {"inbound"}, "status": {"answered"}, "max_wait": {"20s"}})
+	if got := (journal.Ratio{Part: intime, Of: total.Answered + total.Missed}); intime == total.Answered || got.Percent() != total.ServiceLevel.Percent() {
+		t.Errorf("%d calls answered in time, the service level is %s", intime, total.ServiceLevel.Percent())
+	}
 	if len(rows) < 10 || elsewhere == 0 {
 		t.Errorf("%d employees, %d calls answered elsewhere: too few to tell", len(rows), elsewhere)
 	}
@@ -228,17 +242,18 @@ func TestStats_HostileInput(t *testing.T) {
 func TestStatsTables(t *testing.T) {
 	r, _, _ := statsRig(t, 800)
 	for _, filter := range []string{"", "from=2026-03-21T10:00&to=2026-10-25T02:30", "direction=inbound", "employee=101&part=counted", "from=2026-03-29&to=2026-03-30&min_wait=5s"} {
-		tables := []string{"total", "total.day", "employee", "department.month", "week"}
+		tables := []string{"total", "total.day", "employee", "department.month", "week", "line.load", "total.month.load"}
 		if strings.HasPrefix(filter, "from=2026-03-29") {
-			tables = append(tables, "queue.hour")
+			tables = append(tables, "queue.hour", "hour.load")
 		}
-		got := decode[api.StatisticsTables](t, r.get(t, "/v1/stats/tables?load=true&"+filter+"&table="+strings.Join(tables, "&table="), journalToken), 200)
+		got := decode[api.StatisticsTables](t, r.get(t, "/v1/stats/tables?"+filter+"&table="+strings.Join(tables, "&table="), journalToken), 200)
 		if len(got.Tables) != len(tables) || got.Settings.LostWindowMs != (24*time.Hour).Milliseconds() || len(got.Formulas) == 0 {
 			t.Fatalf("%s: %+v", filter, got)
 		}
 		for i, name := range tables {
-			by, step, _ := strings.Cut(name, ".")
-			want := decode[api.Statistics](t, r.get(t, "/v1/stats?load=true&"+filter+"&by="+by+"&step="+step, journalToken), 200)
+			plain, load := strings.CutSuffix(name, ".load")
+			by, step, _ := strings.Cut(plain, ".")
+			want := decode[api.Statistics](t, r.get(t, fmt.Sprint("/v1/stats?", filter, "&by=", by, "&step=", step, "&load=", load), journalToken), 200)
 			one := got.Tables[i]
 			if diff := cmp.Diff(want, api.Statistics{By: one.By, Step: one.Step, Zone: got.Zone, Rows: one.Rows, Formulas: got.Formulas}); diff != "" {
 				t.Errorf("%s of %q: %s", name, filter, diff)
@@ -246,7 +261,7 @@ func TestStatsTables(t *testing.T) {
 		}
 	}
 	for query, want := range map[string]string{
-		"": "table", "table=": "table", "table=colour": "colour", "table=employee.year": "year", "table=total.day.hour": "day.hour", "table=hour.day": "leave step out",
+		"": "table", "table=": "table", "table=colour": "colour", "table=employee.year": "year", "table=total.day.hour": "day.hour", "table=load": "load", "table=hour.day": "leave step out",
 		strings.Repeat("table=total&", 17): "table",
 	} {
 		if w := r.get(t, "/v1/stats/tables?"+query, journalToken); w.Code != 422 || !strings.Contains(w.Body.String(), want) {

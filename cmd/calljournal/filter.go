@@ -28,6 +28,9 @@ type callFlags struct {
 	MinTalk    *time.Duration `help:"Talk of at least: 90s, 1m30s." placeholder:"TIME"`
 	MaxTalk    *time.Duration `help:"Talk of at most." placeholder:"TIME"`
 	MinWait    *time.Duration `help:"Wait of at least." placeholder:"TIME"`
+	MaxWait    *time.Duration `help:"Wait of at most." placeholder:"TIME"`
+	Weekday    []string       `help:"monday, tuesday, ...: the day on which the call began; several with commas." enum:"monday,tuesday,wednesday,thursday,friday,saturday,sunday" placeholder:"WORD"`
+	Hour       []string       `help:"0 to 23: the hour of the day in which it began; several with commas." enum:"0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23" placeholder:"HOUR"`
 	Has        []string       `help:"recording (one that the PBX told of), voicemail or fax; several with commas." enum:"recording,voicemail,fax" placeholder:"WORD"`
 	Text       string         `name:"q" help:"Words of names, numbers, tags and the like, which must all be there; or the id of a call." placeholder:"TEXT"`
 }
@@ -47,13 +50,13 @@ func (f *callFlags) query() (url.Values, error) {
 	}
 	for name, words := range map[string][]string{
 		"direction": f.Direction, "status": f.Status, "type": f.Type, "employee": f.Employee, "department": f.Department, "queue": f.Queue,
-		"line": f.Line, "source": f.Source, "trunk": f.Trunk, "number": f.Number, "has": f.Has,
+		"line": f.Line, "source": f.Source, "trunk": f.Trunk, "number": f.Number, "has": f.Has, "weekday": f.Weekday, "hour": f.Hour,
 	} {
 		for _, w := range words {
 			q.Add(name, w)
 		}
 	}
-	for name, d := range map[string]*time.Duration{"min_talk": f.MinTalk, "max_talk": f.MaxTalk, "min_wait": f.MinWait} {
+	for name, d := range map[string]*time.Duration{"min_talk": f.MinTalk, "max_talk": f.MaxTalk, "min_wait": f.MinWait, "max_wait": f.MaxWait} {
 		if d != nil {
 			q.Set(name, d.String())
 		}
