@@ -22,10 +22,17 @@ import (
 
 type peerKey struct{}
 
+// tellsOfNoCall marks an operation, in its Metadata, that is for readers of the
+// journal and shows none of it: it is not noted.
+const tellsOfNoCall = "tells of no call"
+
 // noteOperation writes into the access log that somebody asked for an operation.
 // Only what the operation declares is written of the query.
 func (s *Server) noteOperation(ctx huma.Context, scopes []string, refused bool) {
 	op := ctx.Operation()
+	if op.Metadata[tellsOfNoCall] != nil && !refused {
+		return
+	}
 	e := access.Entry{Address: ctx.RemoteAddr(), What: op.OperationID, Refused: refused}
 	if strings.HasPrefix(op.Path, "/v1/calls/{id}") {
 		e.Call = ctx.Param("id")

@@ -26,6 +26,7 @@ import (
 	"calljournal/agent/access"
 	"calljournal/agent/api"
 	"calljournal/agent/call"
+	"calljournal/agent/journal"
 	"calljournal/agent/media"
 	"calljournal/storage"
 )
@@ -55,6 +56,9 @@ type rig struct {
 	spool  string               // the folder of sound and faxes
 	access *access.Log
 	users  *access.Users
+	now    func() time.Time
+
+	directory *journal.Directory
 }
 
 const (
@@ -70,7 +74,7 @@ func newRig(t testing.TB) *rig {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { db.Close() })
-	r := &rig{db: db, live: func() []call.Record { return []call.Record{*record(7)} }}
+	r := &rig{db: db, live: func() []call.Record { return []call.Record{*record(7)} }, now: time.Now}
 	r.spool = t.TempDir()
 	data := t.TempDir()
 	r.access = access.NewLog(filepath.Join(data, "access.log"))
@@ -92,7 +96,7 @@ func newRig(t testing.TB) *rig {
 		Books:  &books{store: db},
 		Config: func() api.Configuration { return api.Configuration{Path: "/etc/c.toml", TOML: "[agent]\n"} },
 		Log:    func() []api.LogEntry { return []api.LogEntry{{Level: "warning", Text: "link lost", Times: 1}} },
-		Logger: log, Now: time.Now,
+		Logger: log, Now: func() time.Time { return r.now() }, Directory: func() *journal.Directory { return r.directory },
 	})
 	r.server.SetTokens([]api.Token{
 		api.NewToken("central", api.ScopeSync, syncToken), api.NewToken("eye", api.ScopeJournal, journalToken), api.NewToken("root", api.ScopeAdmin, adminToken),

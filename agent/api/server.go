@@ -49,8 +49,8 @@ type Store interface {
 	Check() (storage.Report, error)
 }
 
-// Options of New. All but Media, Access, Users, Metrics, Zone, Rules, Config and
-// Log must be set.
+// Options of New. All but Media, Access, Users, Metrics, Zone, Rules, Directory,
+// Config and Log must be set.
 type Options struct {
 	Agent, Version string
 	Store          Store
@@ -66,9 +66,10 @@ type Options struct {
 	Reload      func() (applied, restart []string, err error)
 	DeadLetters DeadLetters
 	Books       Books
-	Rules       func() journal.Rules // those in force; nil is the default ones
-	Config      func() Configuration // in force, redacted
-	Log         func() []LogEntry    // the newest first
+	Rules       func() journal.Rules      // those in force; nil is the default ones
+	Config      func() Configuration      // in force, redacted
+	Log         func() []LogEntry         // the newest first
+	Directory   func() *journal.Directory // the one in force; nil: nobody is known by name
 	Metrics     prometheus.Gatherer
 	Zone        *time.Location // of tables and statistics; nil is UTC
 	Logger      *slog.Logger
@@ -157,6 +158,7 @@ func (s *Server) routes() {
 	s.liveRoutes(api)
 	s.forwardRoutes(api)
 	s.accessRoutes(api)
+	s.directoryRoute(api)
 	s.journalRoutes()
 
 	yaml := openAPI(api)

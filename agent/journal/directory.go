@@ -1,6 +1,8 @@
 package journal
 
 import (
+	"cmp"
+	"slices"
 	"strings"
 
 	"calljournal/agent/call"
@@ -37,6 +39,28 @@ func NewDirectory(country string, employees []Employee, lines []Line) *Directory
 		d.lines[d.key(l.Number)] = &l
 	}
 	return d
+}
+
+// Employees are all of them, by their names.
+func (d *Directory) Employees() []Employee {
+	list := make([]Employee, 0, len(d.employees))
+	for _, e := range d.employees {
+		list = append(list, *e)
+	}
+	slices.SortFunc(list, func(a, b Employee) int {
+		return cmp.Or(strings.Compare(a.Name, b.Name), strings.Compare(a.Extension, b.Extension))
+	})
+	return list
+}
+
+// Lines are all of them, by their numbers.
+func (d *Directory) Lines() []Line {
+	list := make([]Line, 0, len(d.lines))
+	for _, l := range d.lines {
+		list = append(list, *l)
+	}
+	slices.SortFunc(list, func(a, b Line) int { return strings.Compare(a.Number, b.Number) })
+	return list
 }
 
 // Enrich fills in what the company knows: employees and departments by their

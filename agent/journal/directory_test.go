@@ -26,6 +26,16 @@ func directory() *journal.Directory {
 		[]journal.Line{{"+7 (495) 123-01-01", "Сайт", "yandex-direct"}, {"84951230102", "Карты", ""}})
 }
 
+func TestDirectory_Lists(t *testing.T) {
+	d := directory()
+	if diff := cmp.Diff([]journal.Employee{{"101", "Анна Петрова", "Продажи"}, {"102", "Олег", ""}}, d.Employees()); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff([]journal.Line{{"+7 (495) 123-01-01", "Сайт", "yandex-direct"}, {"84951230102", "Карты", ""}}, d.Lines()); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestDirectory_E164(t *testing.T) {
 	tests := []struct{ country, number, want string }{
 		{"RU", "79161122001", "+79161122001"},
