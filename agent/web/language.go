@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"math"
 	"net/http"
+	"net/url"
 	"path"
 	"strings"
 	"time"
@@ -30,6 +31,7 @@ type language struct {
 	comma      string     // of decimals
 	thousands  string
 	date       func(l *language, t time.Time) string
+	brief      func(l *language, t time.Time, year bool) string
 }
 
 type languages struct {
@@ -50,6 +52,12 @@ func readLanguages() *languages {
 			date: func(l *language, t time.Time) string {
 				return fmt.Sprintf("%d %s %d", t.Day(), l.months[t.Month()-1], t.Year())
 			},
+			brief: func(_ *language, t time.Time, year bool) string {
+				if year {
+					return t.Format("02.01.2006")
+				}
+				return t.Format("02.01")
+			},
 		},
 		{
 			Code: "en", Name: "English", tag: xlanguage.English, comma: ".", thousands: ",",
@@ -57,6 +65,12 @@ func readLanguages() *languages {
 			days:   [7]string{"Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"},
 			date: func(l *language, t time.Time) string {
 				return fmt.Sprintf("%d %s %d", t.Day(), l.months[t.Month()-1], t.Year())
+			},
+			brief: func(_ *language, t time.Time, year bool) string {
+				if year {
+					return t.Format("2 Jan 2006")
+				}
+				return t.Format("2 Jan")
 			},
 		},
 	}}
@@ -205,9 +219,14 @@ func length(ms int64) string {
 //	t KEY ARGS...     words                     word PART VALUE   words for a value of the record
 //	n KEY NUMBER      counted things            num NUMBER        1 234 567
 //	date, clock, when MOMENT   2 марта 2026; 09:15:03; both, without what is today's
+//	brief MOMENT      when for a table: 02.03 09:15
 //	iso MOMENT        for the time element
-//	length MS         1:05; a null is a dash
+//	length MS         1:05; a null is a dash (integer MS: as a number, a null is 0)
 //	span PERIOD       2–8 марта 2026
+//	cause CAUSE       the hang-up cause      reason RECORD     why it has its status, or ""
+//	money COST        12,60 ₽; a null is a dash
+//	segment TEXT      as one part of a path
+//	words TEXT...     a list, to range over
 //	text *STRING      the text, or a dash
 //	asset NAME        the address of an asset
 func (l *language) funcs(zone *time.Location, now func() time.Time) template.FuncMap {
@@ -235,6 +254,16 @@ func (l *language) funcs(zone *time.Location, now func() time.Time) template.Fun
 			}
 			return date(m) + ", " + clock(m)
 		},
+		"brief": func(m call.Moment) string {
+			t := in(m)
+			switch {
+			case m == 0:
+				return unknown
+			case t.Format(time.DateOnly) == now().In(zone).Format(time.DateOnly):
+				return clock(m)
+			}
+			return l.brief(l, t, t.Year() != now().In(zone).Year()) + " " + t.Format("15:04")
+		},
 		"iso": func(m call.Moment) string { return m.Time().UTC().Format(time.RFC3339) },
 		"length": func(ms any) string {
 			if p, ok := ms.(*int64); ok && p == nil || ms == nil {
@@ -242,8 +271,11 @@ func (l *language) funcs(zone *time.Location, now func() time.Time) template.Fun
 			}
 			return length(integer(ms))
 		},
-		"span":  l.Span,
-		"plain": plain,
+		"span":    l.Span,
+		"segment": url.PathEscape,
+		"words":   func(list ...string) []string { return list },
+		"cause":   l.Cause, "reason": l.Reason, "money": l.Money,
+		"plain": plain, "integer": integer,
 		"text":  func(s any) string { return cmp.Or(plain(s), unknown) },
 		"asset": assetPath,
 	}

@@ -275,3 +275,8 @@ func (l *language) Span(p period) string {
 	}
 	return strings.Join(first, " ") + dash + strings.Join(whole, " ")
 }
+
+// short says that the period has both ends and touches no more dates than days.
+func (p period) short(days int) bool {
+	return !p.From.IsZero() && !p.To.IsZero() && p.days() <= days
+}

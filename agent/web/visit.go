@@ -161,7 +161,7 @@ func (s *Site) ready(pattern, name string) {
 	p := &page{name: name, in: map[string]*template.Template{}}
 	for _, lang := range s.words.all {
 		p.in[lang.Code] = template.Must(template.New("layout.html").Funcs(lang.funcs(s.o.Zone, s.o.Now)).
-			ParseFS(files, "templates/layout.html", "templates/parts.html", "templates/"+name+".html"))
+			ParseFS(files, "templates/layout.html", "templates/parts.html", "templates/selection.html", "templates/"+name+".html"))
 	}
 	s.pages[name] = p
 }

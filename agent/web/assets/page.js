@@ -37,6 +37,7 @@
 		for (const p of document.querySelectorAll("[data-follow]")) htmx.trigger(p, "follow"); // what was missed
 		open();
 	});
+	document.addEventListener("htmx:afterSettle", open); // another part may be one to follow
 	window.addEventListener("pagehide", close);
 	window.addEventListener("pageshow", open);
 	open();
