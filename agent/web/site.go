@@ -69,6 +69,7 @@ func (s *Site) routes() {
 	s.mux.HandleFunc("GET /changes", s.changes)
 
 	s.page("GET /{$}", "journal", s.journal)
+	s.page("GET /live", "live", s.live)
 	s.page("/", "missing", s.missing)
 }
 
@@ -88,6 +89,7 @@ func (s *Site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // menu is the pages in the order of the bar above them.
 var menu = []menuEntry{
 	{"journal", "/", false},
+	{"live", "/live", false},
 }
 
 type menuEntry struct {

@@ -3,8 +3,10 @@
 "use strict";
 
 (function () {
-	// An answer that is a page with a problem on it is shown like any other.
+	// An answer that is a page with a problem on it is shown like any other; but what
+	// follows the journal stays as it was, and follows on.
 	document.addEventListener("htmx:beforeSwap", function (e) {
+		if (e.detail.requestConfig.triggeringEvent?.type === "follow") return;
 		if (e.detail.xhr.status >= 400 && e.detail.xhr.getResponseHeader("Content-Type")?.startsWith("text/html")) {
 			e.detail.shouldSwap = true;
 			e.detail.isError = false;
@@ -19,9 +21,24 @@
 		const part = document.querySelector("[data-follow]");
 		if (!part || source || document.hidden) return;
 		source = new EventSource(part.dataset.follow);
-		source.addEventListener(part.dataset.event, function () {
-			for (const p of document.querySelectorAll("[data-follow]")) htmx.trigger(p, "follow");
-		});
+		source.addEventListener(part.dataset.event, follow);
+		source.onopen = function () {
+			if ("offline" in document.documentElement.dataset) follow(); // what was missed
+			delete document.documentElement.dataset.offline;
+		};
+		source.onerror = function () {
+			document.documentElement.dataset.offline = "";
+			if (source.readyState !== EventSource.CLOSED) return; // it tries again by itself
+			close();
+			setTimeout(function () {
+				follow(); // or it was the session that ended
+				open();
+			}, 10000);
+		};
+	}
+
+	function follow() {
+		for (const p of document.querySelectorAll("[data-follow]")) htmx.trigger(p, "follow");
 	}
 
 	function close() {
@@ -34,7 +51,7 @@
 			close();
 			return;
 		}
-		for (const p of document.querySelectorAll("[data-follow]")) htmx.trigger(p, "follow"); // what was missed
+		follow(); // what was missed
 		open();
 	});
 	document.addEventListener("htmx:afterSettle", open); // another part may be one to follow

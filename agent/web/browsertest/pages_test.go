@@ -20,6 +20,7 @@ import (
 var examples = map[string][]string{
 	"GET /{$}":    {"/"},
 	"GET /signin": {"/signin"},
+	"GET /live":   {"/live"},
 	"/":           {"/nowhere"},
 }
 
