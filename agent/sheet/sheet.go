@@ -22,6 +22,7 @@ const (
 	Number               // int64
 	Flag                 // bool
 	Decimal              // string, as "1.80": an amount that is added up
+	Share                // string, as "0.8750": a part of 1, in a workbook as percent
 )
 
 // Column is one column of a table.
@@ -81,7 +82,7 @@ func csvCell(c Column, cell any, zone *time.Location) (string, error) {
 		if c.Kind == Text {
 			return Disarm(v), nil
 		}
-		if _, err := strconv.ParseFloat(v, 64); c.Kind == Decimal && err == nil {
+		if _, err := strconv.ParseFloat(v, 64); (c.Kind == Decimal || c.Kind == Share) && err == nil {
 			return v, nil
 		}
 	case time.Time:

@@ -25,7 +25,40 @@ const (
 // NewXLSX begins a workbook of one sheet. Times are in the zone, whose name is to
 // be in the columns' names: a sheet has no zones. The rows wait in a temporary
 // file; w gets everything with Close.
-func NewXLSX(w io.Writer, name string, zone *time.Location, columns []Column) (_ Writer, err error) {
+func NewXLSX(w io.Writer, name string, zone *time.Location, columns []Column) (Writer, error) {
+	book, err := NewWorkbook(w, zone)
+	if err != nil {
+		return nil, err
+	}
+	t, err := book.Sheet(name, columns)
+	if err != nil {
+		return nil, errors.Join(err, book.file.Close())
+	}
+	return &onlySheet{t, book}, nil
+}
+
+// onlySheet ends its workbook when it ends.
+type onlySheet struct {
+	Writer
+	book *Workbook
+}
+
+func (t *onlySheet) Close() error { return errors.Join(t.Writer.Close(), t.book.Close()) }
+
+// Workbook is several sheets in one file. Their rows wait in temporary files;
+// Close, which must follow also after an error, writes everything.
+type Workbook struct {
+	out    io.Writer
+	file   *excelize.File
+	zone   *time.Location
+	styles map[Kind]int
+	head   int
+	sheets int
+	err    error // the first one of any sheet: then there is no workbook
+}
+
+// NewWorkbook begins a workbook without sheets.
+func NewWorkbook(w io.Writer, zone *time.Location) (_ *Workbook, err error) {
 	// excelize would keep everything in memory if it could make no file.
 	probe, err := os.CreateTemp("", "calljournal-")
 	if err != nil {
@@ -34,39 +67,47 @@ func NewXLSX(w io.Writer, name string, zone *time.Location, columns []Column) (_
 	if err := errors.Join(probe.Close(), os.Remove(probe.Name())); err != nil {
 		return nil, err
 	}
-	t := &xlsxTable{out: w, file: excelize.NewFile(), zone: zone, columns: columns, row: make([]any, len(columns))}
-	defer func() {
-		if err != nil {
-			_ = t.file.Close()
-		}
-	}()
-	if err := t.file.SetSheetName("Sheet1", name); err != nil {
-		return nil, err
-	}
+	b := &Workbook{out: w, file: excelize.NewFile(), zone: zone}
 	style := func(format string, bold bool) int {
 		s := &excelize.Style{Font: &excelize.Font{Bold: bold}}
 		if format != "" {
 			s.CustomNumFmt = &format
 		}
-		n, e := t.file.NewStyle(s)
+		n, e := b.file.NewStyle(s)
 		err = errors.Join(err, e)
 		return n
 	}
 	// "@" keeps a text a text when somebody edits the cell.
-	t.styles = map[Kind]int{Text: style("@", false), Time: style("yyyy-mm-dd hh:mm:ss", false), Duration: style("[h]:mm:ss", false)}
-	head := style("", true)
+	b.styles = map[Kind]int{Text: style("@", false), Time: style("yyyy-mm-dd hh:mm:ss", false), Duration: style("[h]:mm:ss", false), Share: style("0.0%", false)}
+	b.head = style("", true)
+	if err != nil {
+		return nil, errors.Join(err, b.file.Close())
+	}
+	return b, nil
+}
+
+// Sheet begins a sheet with a name of up to 31 letters that no other one has. It
+// must be closed before the workbook is.
+func (b *Workbook) Sheet(name string, columns []Column) (_ Writer, err error) {
+	defer func() { b.keep(err) }()
+	if b.sheets++; b.sheets == 1 {
+		err = b.file.SetSheetName("Sheet1", name)
+	} else {
+		_, err = b.file.NewSheet(name)
+	}
 	if err != nil {
 		return nil, err
 	}
-	if t.sheet, err = t.file.NewStreamWriter(name); err != nil {
+	t := &xlsxTable{book: b, columns: columns, row: make([]any, len(columns))}
+	if t.sheet, err = b.file.NewStreamWriter(name); err != nil {
 		return nil, err
 	}
 	for i, c := range columns {
-		width := map[Kind]float64{Text: 18, Time: 20, Duration: 10, Number: 10, Flag: 8, Decimal: 10}[c.Kind]
+		width := map[Kind]float64{Text: 18, Time: 20, Duration: 10, Number: 10, Flag: 8, Decimal: 10, Share: 10}[c.Kind]
 		if err := t.sheet.SetColWidth(i+1, i+1, width); err != nil {
 			return nil, err
 		}
-		t.row[i] = excelize.Cell{StyleID: head, Value: c.Name}
+		t.row[i] = excelize.Cell{StyleID: b.head, Value: c.Name}
 	}
 	if err := t.sheet.SetPanes(&excelize.Panes{Freeze: true, YSplit: 1, TopLeftCell: "A2", ActivePane: "bottomLeft"}); err != nil {
 		return nil, err
@@ -74,13 +115,28 @@ func NewXLSX(w io.Writer, name string, zone *time.Location, columns []Column) (_
 	return t, t.sheet.SetRow("A1", t.row)
 }
 
+func (b *Workbook) keep(err error) {
+	if b.err == nil {
+		b.err = err
+	}
+}
+
+// Close writes the workbook. excelize would gather it in memory first; given a
+// zip writer of our own, it writes straight to where it goes.
+func (b *Workbook) Close() (err error) {
+	defer func() { err = errors.Join(err, b.file.Close()) }()
+	if b.err != nil {
+		return b.err
+	}
+	b.file.SetZipWriter(func(io.Writer) excelize.ZipWriter { return zip.NewWriter(b.out) })
+	_, err = b.file.WriteToBuffer()
+	return err
+}
+
 type xlsxTable struct {
-	out     io.Writer
-	file    *excelize.File
+	book    *Workbook
 	sheet   *excelize.StreamWriter
-	zone    *time.Location
 	columns []Column
-	styles  map[Kind]int
 	row     []any
 	rows    int
 	bytes   int64
@@ -90,6 +146,7 @@ type xlsxTable struct {
 func (t *xlsxTable) Row(cells []any) error {
 	if t.err == nil {
 		t.err = t.add(cells)
+		t.book.keep(t.err)
 	}
 	return t.err
 }
@@ -104,7 +161,7 @@ func (t *xlsxTable) add(cells []any) error {
 			return err
 		}
 		if t.row[i] = nil; v != nil {
-			t.row[i] = excelize.Cell{StyleID: t.styles[c.Kind], Value: v}
+			t.row[i] = excelize.Cell{StyleID: t.book.styles[c.Kind], Value: v}
 		}
 		if s, ok := v.(string); ok {
 			t.bytes += int64(len(s))
@@ -126,12 +183,12 @@ func (t *xlsxTable) cell(c Column, cell any) (any, error) {
 			}
 			return fit(printable(v)), nil
 		}
-		if f, err := strconv.ParseFloat(v, 64); c.Kind == Decimal && err == nil {
+		if f, err := strconv.ParseFloat(v, 64); (c.Kind == Decimal || c.Kind == Share) && err == nil {
 			return f, nil
 		}
 	case time.Time:
 		if c.Kind == Time {
-			return days(v.In(t.zone)), nil
+			return days(v.In(t.book.zone)), nil
 		}
 	case time.Duration:
 		if c.Kind == Duration {
@@ -173,17 +230,12 @@ func fit(s string) string {
 	return s
 }
 
-// Close writes the workbook. excelize would gather it in memory first; given a
-// zip writer of our own, it writes straight to where it goes.
-func (t *xlsxTable) Close() (err error) {
-	defer func() { err = errors.Join(err, t.file.Close()) }()
+// Close ends the sheet; it is written with its workbook.
+func (t *xlsxTable) Close() error {
 	if t.err != nil {
 		return t.err
 	}
-	if err := t.sheet.Flush(); err != nil {
-		return err
-	}
-	t.file.SetZipWriter(func(io.Writer) excelize.ZipWriter { return zip.NewWriter(t.out) })
-	_, err = t.file.WriteToBuffer()
-	return err
+	t.err = t.sheet.Flush()
+	t.book.keep(t.err)
+	return t.err
 }
