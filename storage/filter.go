@@ -131,7 +131,7 @@ func (d *DB) newFilter(q *Query) (filter, error) {
 	}
 	f.part = q.Part != "" && len(q.Employee)+len(q.Department) > 0
 	asked := *q
-	f.record = func(r *call.Record) bool { return asked.matches(r) }
+	f.record = func(r *call.Record) bool { return asked.Matches(r) }
 	return f, nil
 }
 
@@ -234,8 +234,8 @@ func mapped(list []string, f func(string) string) []string {
 	return out
 }
 
-// matches says whether a record is asked for.
-func (q *Query) matches(r *call.Record) bool {
+// Matches says whether a record is asked for.
+func (q *Query) Matches(r *call.Record) bool {
 	oneOf := func(asked []string, has ...*string) bool {
 		return len(asked) == 0 || slices.ContainsFunc(has, func(s *string) bool { return s != nil && *s != "" && slices.Contains(asked, *s) })
 	}

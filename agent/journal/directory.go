@@ -118,6 +118,14 @@ func (d *Directory) keyIn(r *call.Record, number string) string {
 	return d.key(number)
 }
 
+// LineName is the name of the company's own number, "" if it has none.
+func (d *Directory) LineName(number string) string {
+	if l := d.lines[d.key(number)]; l != nil {
+		return l.Name
+	}
+	return ""
+}
+
 func known(s *string) *string {
 	if *s == "" {
 		return nil
