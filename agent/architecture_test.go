@@ -29,7 +29,7 @@ var mayImport = map[string][]string{
 	"agent/config":          {},
 	"agent/access":          {"agent/call"},
 	"agent/media":           {"agent/call"},
-	"agent/api":             {"agent/access", "agent/call", "agent/journal", "agent/media", "agent/sheet", "agent/transport", "storage"},
+	"agent/api":             {"agent/access", "agent/call", "agent/journal", "agent/media", "agent/report", "agent/sheet", "agent/transport", "storage"},
 	"agent/doctor":          {"agent/api", "agent/call", "agent/config", "agent/setup", "connectors", "packaging", "storage"},
 	"agent/setup":           {"agent/config", "packaging"},
 	"agent/forward":         {"agent/call", "storage"},

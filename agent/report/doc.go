@@ -1,0 +1,20 @@
+// Package report makes the report of a period: one document with the figures of
+// the calls, charts, tables and the callers who wait, as PDF, CSV or XLSX, in
+// Russian or English.
+//
+// The invariant: a report says nothing but what its Source gave it, which is what
+// its reader may see; it names the entry of the feed at which it was counted, and
+// the formula of every figure. Whatever calls are named, every page stays whole:
+// texts from outside are cut, cleaned and drawn as text.
+//
+//	Request ──▶ gather ──▶ content ──┬──▶ pdf: paper (fonts, boxes, tables, bars) ──▶ Document
+//	              │ ▲                ├──▶ xlsx: a sheet for each table ─────────────▶
+//	              ▼ │ rows, callers  └──▶ csv: one table for programs ──────────────▶
+//	            Source (the journal, through a view)        ▲
+//	                                                        └── words (Russian, English)
+//
+// Charts are drawn with the PDF's own lines and boxes, not as pictures of a chart
+// library: they are as sharp in print as the text, in the same font, stand exactly
+// over the table that they belong to, can be searched, and a report of a month is
+// 60 KB instead of ten times that.
+package report
