@@ -144,7 +144,7 @@ func (s *Server) missed(ctx context.Context, in *missedInput) (*struct{ Body Mis
 			return nil, huma.Error422UnprocessableEntity("cursor: not one that this journal gave out")
 		}
 	}
-	page, next, err := s.view(ctx).missed(ctx, in.State, from, at, min(in.Limit, maxMissedLimit))
+	page, next, err := s.view(ctx).missed(ctx, in.State, from, at, min(in.Limit, maxMissedLimit), anyCall)
 	if err != nil {
 		return nil, err
 	}
@@ -163,10 +163,12 @@ func (s *Server) missed(ctx context.Context, in *missedInput) (*struct{ Body Mis
 // missedStep is how many missed calls are looked at together.
 const missedStep = 200
 
-// missed is a page of the worklist, as far as the reader may see it.
-func (v view) missed(ctx context.Context, states []string, from call.Moment, at missedCursor, limit int) (page []*journal.MissedCaller, next *missedCursor, err error) {
+// missed is a page of the worklist, as far as the reader may see it, of the calls
+// that keep wants.
+func (v view) missed(ctx context.Context, states []string, from call.Moment, at missedCursor, limit int, keep func(*call.Record) bool) (page []*journal.MissedCaller, next *missedCursor, err error) {
 	page = []*journal.MissedCaller{}
 	list := journal.Worklist{Rules: v.s.o.Books.Rules(), Until: at.Until}
+	seen := func(r *call.Record) bool { return v.role.Sees(r) && keep(r) }
 	wanted, from, err := v.wantedStates(states, from)
 	if err != nil {
 		return nil, nil, err
@@ -181,7 +183,7 @@ func (v view) missed(ctx context.Context, states []string, from call.Moment, at 
 		}
 		err = v.s.o.Store.Past(func(past journal.Past) error {
 			for i, r := range recs {
-				m, err := list.Caller(past, r, v.role.Sees)
+				m, err := list.Caller(past, r, seen)
 				if err != nil {
 					return err
 				}

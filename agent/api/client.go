@@ -240,6 +240,15 @@ func (c *Client) open(ctx context.Context, method, path string, query url.Values
 
 // send is open with a document to go along, unless that is nil.
 func (c *Client) send(ctx context.Context, method, path string, query url.Values, document any) (io.ReadCloser, error) {
+	resp, err := c.ask(ctx, method, path, query, document)
+	if err != nil {
+		return nil, err
+	}
+	return resp.Body, nil
+}
+
+// ask gives a good answer whole, whose body must be closed.
+func (c *Client) ask(ctx context.Context, method, path string, query url.Values, document any) (*http.Response, error) {
 	var body io.Reader
 	if document != nil {
 		b, err := json.Marshal(document)
@@ -264,7 +273,7 @@ func (c *Client) send(ctx context.Context, method, path string, query url.Values
 		defer resp.Body.Close()
 		return nil, refusal(resp, io.LimitReader(resp.Body, maxAnswer))
 	}
-	return resp.Body, nil
+	return resp, nil
 }
 
 // unreachable tells an absent daemon from one that we may not ask.

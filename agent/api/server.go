@@ -151,6 +151,7 @@ func (s *Server) routes() {
 	s.statsRoutes(api)
 	s.booksRoutes(api)
 	s.exportRoutes(api)
+	s.reportRoutes(api)
 	s.mediaRoutes(api)
 	s.stateRoutes(api)
 	s.reloadRoute(api)

@@ -170,12 +170,16 @@ func (s *Server) count(ctx context.Context, f *CallFilter, tables []table) (*cou
 	if err != nil {
 		return nil, err
 	}
-	v := s.view(ctx)
+	return s.view(ctx).count(ctx, q, tables)
+}
+
+// count counts the calls of a query that the reader sees.
+func (v view) count(ctx context.Context, q storage.Query, tables []table) (*counter, error) {
 	if err := v.mayAsk(q); err != nil {
 		return nil, err
 	}
-	c := &counter{view: v, ctx: ctx, q: q, tables: tables, how: s.counting()}
-	err = c.fill()
+	c := &counter{view: v, ctx: ctx, q: q, tables: tables, how: v.s.counting()}
+	err := c.fill()
 	if errors.Is(err, errTooManyRows) {
 		return nil, huma.Error422UnprocessableEntity(fmt.Sprintf("this makes more than %d rows: ask for a shorter period, a longer step, or fewer groups", maxStatsRows))
 	}

@@ -37,7 +37,7 @@ func statsRig(t testing.TB, calls int) (*rig, []*call.Record, *time.Location) {
 	r := &rig{db: db}
 	r.server = api.New(api.Options{
 		Agent: "office", Version: "test", Store: db, Logger: slog.New(slog.DiscardHandler), Now: time.Now,
-		Zone: zone,
+		Zone: zone, Books: &books{store: db},
 	})
 	r.server.SetTokens([]api.Token{api.NewToken("reader", api.ScopeJournal, journalToken)})
 	r.h = r.server.Network()

@@ -1,0 +1,238 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"calljournal/agent/access"
+	"calljournal/agent/call"
+	"calljournal/agent/journal"
+	"calljournal/agent/report"
+	"calljournal/storage"
+
+	"github.com/danielgtaylor/huma/v2"
+)
+
+// ReportInput is what GET /v1/report can be asked for.
+type ReportInput struct {
+	CallFilter
+	Period   string `query:"period" enum:"today,yesterday,this-week,last-week,this-month,last-month,7d,30d,all" doc:"in the time zone of the configuration, instead of from and to; without any of them last-month"`
+	Format   string `query:"format" enum:"pdf,csv,xlsx" default:"pdf"`
+	Language string `query:"lang" enum:"ru,en" default:"en" doc:"of pdf and xlsx; csv is for programs"`
+}
+
+type reportOutput struct {
+	ContentType string `header:"Content-Type"`
+	Disposition string `header:"Content-Disposition"`
+	Compressed  string `header:"No-Gzip-Compression"` // gzhttp takes it out again
+	Body        []byte
+}
+
+func (s *Server) reportRoutes(api huma.API) {
+	binary := &huma.MediaType{Schema: &huma.Schema{Type: "string", Format: "binary"}}
+	huma.Register(api, huma.Operation{
+		OperationID: "report", Method: http.MethodGet, Path: "/v1/report",
+		Security: []map[string][]string{{"token": {ScopeJournal}}}, Metadata: map[string]any{throughView: true},
+		Summary: "The report of a period as a document",
+		Description: "Figures with those of the period before, charts, tables by employee, department, queue, line and source, the callers who wait, and the formulas. " +
+			"It names the entry of the feed at which it was counted. A limited reader gets a report of what he may see.",
+		Responses: map[string]*huma.Response{"200": {Description: "The report", Content: map[string]*huma.MediaType{
+			"application/pdf": binary, "text/csv": {Schema: &huma.Schema{Type: "string"}},
+			"application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": binary,
+		}}},
+	}, func(ctx context.Context, in *ReportInput) (*reportOutput, error) {
+		select {
+		case s.exports <- struct{}{}:
+			defer func() { <-s.exports }()
+		default:
+			return nil, huma.ErrorWithHeaders(huma.Error503ServiceUnavailable("other exports are being made"), http.Header{"Retry-After": {"10"}})
+		}
+		doc, err := s.Report(ctx, tokenOf(ctx).Role, in)
+		if err != nil {
+			return nil, err
+		}
+		return &reportOutput{doc.ContentType, mime.FormatMediaType("attachment", map[string]string{"filename": doc.Name}), "1", doc.Bytes}, nil
+	})
+}
+
+// Report makes a report for a reader with a role. Empty fields of in have their
+// defaults.
+func (s *Server) Report(ctx context.Context, role access.Role, in *ReportInput) (report.Document, error) {
+	q, err := in.query(s.o.Zone)
+	if err != nil {
+		return report.Document{}, err
+	}
+	v := view{s, role}
+	if err := v.mayAsk(q); err != nil {
+		return report.Document{}, err
+	}
+	now := s.o.Now().In(s.o.Zone)
+	p, err := in.period(q, now)
+	if err != nil {
+		return report.Document{}, huma.Error422UnprocessableEntity(err.Error())
+	}
+	req := report.Request{
+		Format: in.Format, Language: in.Language, Agent: s.o.Agent, Period: p, Now: now,
+		Filter: in.conditions(q), Department: role.Department, Masked: role.MaskNumbers,
+	}
+	if req.Format == "" {
+		req.Format = report.PDF
+	}
+	if req.Language == "" {
+		req.Language = report.English
+	}
+	doc, err := report.Make(ctx, req, reportSource{v, q})
+	if errors.Is(err, report.ErrPeriod) {
+		err = huma.Error422UnprocessableEntity(err.Error())
+	}
+	return doc, err
+}
+
+// period is what the name says, or from and to; q has these as moments.
+func (in *ReportInput) period(q storage.Query, now time.Time) (p report.Period, err error) {
+	given := in.From != "" || in.To != ""
+	switch {
+	case given && in.Period != "":
+		return p, fmt.Errorf("period: %s, or from and to, not both", in.Period)
+	case given:
+		if q.From != 0 {
+			p.From = q.From.Time().In(now.Location())
+		}
+		if q.To != 0 {
+			p.To = q.To.Time().In(now.Location())
+		}
+		return p, nil
+	case in.Period == "":
+		return report.PeriodOf(report.LastMonth, now)
+	}
+	return report.PeriodOf(in.Period, now)
+}
+
+// conditions are the parameters of the filter but the period, in their order.
+func (f *CallFilter) conditions(q storage.Query) (list []report.Condition) {
+	add := func(name string, words []string) {
+		if len(words) > 0 {
+			list = append(list, report.Condition{Name: name, Words: words})
+		}
+	}
+	length := func(d *time.Duration) []string {
+		if d == nil {
+			return nil
+		}
+		return []string{d.String()}
+	}
+	add("direction", q.Direction)
+	add("status", q.Status)
+	if q.Missed != nil {
+		add("missed", []string{strconv.FormatBool(*q.Missed)})
+	}
+	add("type", q.Type)
+	add("employee", q.Employee)
+	add("department", q.Department)
+	add("part", some(q.Part))
+	add("queue", q.Queue)
+	add("line", q.Line)
+	add("source", q.Source)
+	add("trunk", q.Trunk)
+	add("number", q.Number)
+	add("min_talk", length(q.MinTalk))
+	add("max_talk", length(q.MaxTalk))
+	add("min_wait", length(q.MinWait))
+	add("has", q.Has)
+	add("q", some(q.Text))
+	return list
+}
+
+// reportSource is the journal as a reader sees it, for one filter.
+type reportSource struct {
+	view view
+	q    storage.Query
+}
+
+func (r reportSource) Rules() journal.Rules { return r.view.s.counting().rules }
+
+func (r reportSource) Position() (id string, seq uint64) {
+	return r.view.s.o.Store.Journal(), r.view.s.o.Store.Head()
+}
+
+func (r reportSource) period(p report.Period) storage.Query {
+	q := r.q
+	q.From, q.To = 0, 0
+	if !p.From.IsZero() {
+		q.From = call.MomentOf(p.From)
+	}
+	if !p.To.IsZero() {
+		q.To = call.MomentOf(p.To)
+	}
+	return q
+}
+
+func (r reportSource) Rows(ctx context.Context, p report.Period, tables []report.Table) ([][]journal.Row, error) {
+	asked := make([]table, len(tables))
+	for i, t := range tables {
+		asked[i] = table{by: t.By, step: t.Step}
+	}
+	c, err := r.view.count(ctx, r.period(p), asked)
+	if err != nil {
+		return nil, err
+	}
+	out := make([][]journal.Row, len(tables))
+	for i, sheet := range c.out {
+		out[i] = sheet.Rows()
+		for k := range out[i] {
+			row := &out[i][k]
+			if name := r.view.s.lineName(row.Group); tables[i].By == journal.ByLine && name != "" {
+				row.Group = name + " · " + row.Group
+			}
+			if r.view.role.MaskNumbers {
+				row.Group = access.Mask(row.Group)
+			}
+		}
+	}
+	return out, nil
+}
+
+// lineName is the name that the company gave to its own number.
+func (s *Server) lineName(number string) string {
+	if s.o.Directory == nil {
+		return ""
+	}
+	return s.o.Directory().LineName(number)
+}
+
+func (r reportSource) Missed(ctx context.Context, p report.Period, n int) ([]*journal.MissedCaller, bool, error) {
+	q := r.period(p)
+	at := missedCursor{Until: min(q.To, call.MomentOf(r.view.s.o.Now()))}
+	at.Below.Started = at.Until
+	page, next, err := r.view.missed(ctx, []string{journal.StateOpen, journal.StateAttempted}, q.From, at, n, q.Matches)
+	return page, next != nil, err
+}
+
+// Report asks for a report; what is the query of GET /v1/report. It may take as
+// long as the calls are many.
+func (c *Client) Report(ctx context.Context, what url.Values) (doc report.Document, err error) {
+	resp, err := c.ask(ctx, http.MethodGet, "/v1/report", what, nil)
+	if err != nil {
+		return doc, err
+	}
+	defer resp.Body.Close()
+	doc.ContentType = resp.Header.Get("Content-Type")
+	if _, params, err := mime.ParseMediaType(resp.Header.Get("Content-Disposition")); err == nil {
+		doc.Name = params["filename"]
+	}
+	if strings.ContainsAny(doc.Name, `/\`) || strings.HasPrefix(doc.Name, ".") {
+		return doc, fmt.Errorf("read the daemon's answer: %q is no name of a file", doc.Name)
+	}
+	if doc.Bytes, err = io.ReadAll(io.LimitReader(resp.Body, maxAnswer)); err != nil {
+		return doc, fmt.Errorf("read the daemon's answer: %w", err)
+	}
+	return doc, nil
+}
