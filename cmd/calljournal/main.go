@@ -35,6 +35,7 @@ type verbs struct {
 	Calls    callsVerb    `cmd:"" help:"List calls, newest first or in another order."`
 	Export   exportVerb   `cmd:"" help:"Write all calls that a filter selects as a table: CSV or XLSX."`
 	Stats    statsVerb    `cmd:"" help:"Figures of a period: calls, answered, missed, waits, talk; in total or by employee, queue, line, day..."`
+	Report   reportVerb   `cmd:"" help:"The report of a period as PDF, CSV or XLSX: figures, charts, tables, and how each figure is made."`
 	Missed   missedVerb   `cmd:"" help:"The worklist: callers whom nobody spoke with, and what became of them."`
 	Tag      tagVerb      `cmd:"" help:"Show or change the tags of a call."`
 	Spam     spamVerb     `cmd:"" help:"The list of spammers' numbers."`
