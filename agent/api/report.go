@@ -189,8 +189,8 @@ func (r reportSource) Rows(ctx context.Context, p report.Period, tables []report
 		out[i] = sheet.Rows()
 		for k := range out[i] {
 			row := &out[i][k]
-			if name := r.view.s.lineName(row.Group); tables[i].By == journal.ByLine && name != "" {
-				row.Group = name + " · " + row.Group
+			if tables[i].By == journal.ByLine {
+				row.Group = r.view.s.named(row.Group)
 			}
 			if r.view.role.MaskNumbers {
 				row.Group = access.Mask(row.Group)
@@ -200,12 +200,15 @@ func (r reportSource) Rows(ctx context.Context, p report.Period, tables []report
 	return out, nil
 }
 
-// lineName is the name that the company gave to its own number.
-func (s *Server) lineName(number string) string {
+// named is a number of the company with the name that it has there.
+func (s *Server) named(line string) string {
 	if s.o.Directory == nil {
-		return ""
+		return line
 	}
-	return s.o.Directory().LineName(number)
+	if d := s.o.Directory(); d != nil && d.LineName(line) != "" {
+		return d.LineName(line) + " · " + line
+	}
+	return line
 }
 
 func (r reportSource) Missed(ctx context.Context, p report.Period, n int) ([]*journal.MissedCaller, bool, error) {
