@@ -8,7 +8,8 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
-	"strconv"
+	"reflect"
+	"slices"
 	"strings"
 	"time"
 
@@ -81,7 +82,7 @@ func (s *Server) Report(ctx context.Context, role access.Role, in *ReportInput) 
 	}
 	req := report.Request{
 		Format: in.Format, Language: in.Language, Agent: s.o.Agent, Period: p, Now: now,
-		Filter: in.conditions(q), Department: role.Department, Masked: role.MaskNumbers,
+		Filter: in.conditions(), Department: role.Department, Masked: role.MaskNumbers,
 	}
 	if req.Format == "" {
 		req.Format = report.PDF
@@ -117,37 +118,30 @@ func (in *ReportInput) period(q storage.Query, now time.Time) (p report.Period, 
 }
 
 // conditions are the parameters of the filter but the period, in their order.
-func (f *CallFilter) conditions(q storage.Query) (list []report.Condition) {
-	add := func(name string, words []string) {
-		if len(words) > 0 {
+func (f *CallFilter) conditions() (list []report.Condition) {
+	v := reflect.ValueOf(f).Elem()
+	for i := range v.NumField() {
+		name, _, _ := strings.Cut(v.Type().Field(i).Tag.Get("query"), ",")
+		if name == "from" || name == "to" {
+			continue
+		}
+		var words []string
+		switch given := v.Field(i).Interface().(type) {
+		case string:
+			words = some(given)
+		case []string:
+			for _, text := range given {
+				if filterWords[name] != nil {
+					words = append(words, strings.Split(text, ",")...)
+				} else {
+					words = append(words, text)
+				}
+			}
+		}
+		if words = slices.DeleteFunc(words, func(w string) bool { return w == "" }); len(words) > 0 {
 			list = append(list, report.Condition{Name: name, Words: words})
 		}
 	}
-	length := func(d *time.Duration) []string {
-		if d == nil {
-			return nil
-		}
-		return []string{d.String()}
-	}
-	add("direction", q.Direction)
-	add("status", q.Status)
-	if q.Missed != nil {
-		add("missed", []string{strconv.FormatBool(*q.Missed)})
-	}
-	add("type", q.Type)
-	add("employee", q.Employee)
-	add("department", q.Department)
-	add("part", some(q.Part))
-	add("queue", q.Queue)
-	add("line", q.Line)
-	add("source", q.Source)
-	add("trunk", q.Trunk)
-	add("number", q.Number)
-	add("min_talk", length(q.MinTalk))
-	add("max_talk", length(q.MaxTalk))
-	add("min_wait", length(q.MinWait))
-	add("has", q.Has)
-	add("q", some(q.Text))
 	return list
 }
 
@@ -190,7 +184,7 @@ func (r reportSource) Rows(ctx context.Context, p report.Period, tables []report
 		for k := range out[i] {
 			row := &out[i][k]
 			if tables[i].By == journal.ByLine {
-				row.Group = r.view.s.named(row.Group)
+				row.Group = r.view.named(row.Group)
 			}
 			if r.view.role.MaskNumbers {
 				row.Group = access.Mask(row.Group)
@@ -201,11 +195,8 @@ func (r reportSource) Rows(ctx context.Context, p report.Period, tables []report
 }
 
 // named is a number of the company with the name that it has there.
-func (s *Server) named(line string) string {
-	if s.o.Directory == nil {
-		return line
-	}
-	if d := s.o.Directory(); d != nil && d.LineName(line) != "" {
+func (v view) named(line string) string {
+	if d := v.known(); d != nil && d.LineName(line) != "" {
 		return d.LineName(line) + " · " + line
 	}
 	return line

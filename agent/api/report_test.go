@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"slices"
 	"strconv"
@@ -193,5 +194,32 @@ func TestServer_Report(t *testing.T) {
 	}
 	if _, err := r.server.Report(t.Context(), access.Role{Scope: api.ScopeJournal}, &api.ReportInput{Period: "next-week"}); err == nil || !strings.Contains(err.Error(), "next-week") {
 		t.Error(err)
+	}
+}
+
+// Every parameter of the filter is said in the report, in its language.
+func TestReport_SaysItsFilter(t *testing.T) {
+	r := departments(t)
+	given := map[string]string{
+		"direction": "inbound,outbound", "status": "busy", "missed": "true", "type": "lost", "part": "counted&employee=x", "min_talk": "90", "max_talk": "2m", "min_wait": "1s", "max_wait": "1h",
+		"weekday": "monday", "hour": "9", "has": "fax",
+	}
+	filter := reflect.TypeFor[api.CallFilter]()
+	for i := range filter.NumField() {
+		name, _, _ := strings.Cut(filter.Field(i).Tag.Get("query"), ",")
+		value := given[name]
+		switch {
+		case name == "from" || name == "to":
+			continue
+		case value == "":
+			value = "ours"
+		}
+		text := pdfText(t, r.get(t, "/v1/report?period=all&lang=ru&"+name+"="+value, journalToken))
+		said := regexp.MustCompile(`(?m)^Отбор: .*`).FindString(text)
+		for _, word := range []string{name, "inbound", "busy", "true", "lost", "counted", "monday"} {
+			if said == "" || name != "q" && regexp.MustCompile(`\b`+word+`\b`).MatchString(said) {
+				t.Errorf("%s: %q", name, said)
+			}
+		}
 	}
 }

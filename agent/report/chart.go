@@ -1,8 +1,6 @@
 package report
 
-import (
-	"strconv"
-)
+import "math"
 
 // bar is one column of a chart: parts on each other, and a narrow one beside.
 type bar struct {
@@ -12,8 +10,9 @@ type bar struct {
 	pale   bool // a day on which few work
 }
 
-// bars draws a chart of the height h with grid lines of even numbers.
-func (p *paper) bars(x, w, h float64, bars []bar, colours []colour, marks bool) {
+// bars draws a chart of the height h with grid lines of even numbers, which count
+// writes. Where there is no room for all marks, every second or third is there.
+func (p *paper) bars(x, w, h float64, bars []bar, colours []colour, count func(int64) string) {
 	most := int64(1)
 	for _, b := range bars {
 		sum := int64(0)
@@ -47,9 +46,13 @@ func (p *paper) bars(x, w, h float64, bars []bar, colours []colour, marks bool) 
 			c = dim
 		}
 		p.line(x, y, x+w, y, c)
-		p.textRight(x-4, y+2.2, f, strconv.FormatInt(n, 10))
+		p.textRight(x-4, y+2.2, f, count(n))
 	}
-	taken := x - 100 // where the last mark ends
+	widest := 0.0
+	for _, b := range bars {
+		widest = max(widest, p.width(f, b.mark)+3)
+	}
+	every := max(1, int(math.Ceil(widest/slot)))
 	for i, b := range bars {
 		at := x + float64(i)*slot + (slot-wide)/2
 		y := base
@@ -59,13 +62,8 @@ func (p *paper) bars(x, w, h float64, bars []bar, colours []colour, marks bool) 
 			p.box(at, y, wide-thin-min(0.4, thin), part, colours[k])
 		}
 		p.box(at+wide-thin, base-float64(b.beside)*scale, thin, float64(b.beside)*scale, colours[len(b.parts)])
-		if !marks {
-			continue
-		}
-		middle, half := x+(float64(i)+0.5)*slot, p.width(f, b.mark)/2
-		if middle-half > taken+2 {
-			p.text(middle-half, base+9, f, b.mark)
-			taken = middle + half
+		if i%every == 0 {
+			p.textMiddle(x+(float64(i)+0.5)*slot, base+9, f, b.mark)
 		}
 	}
 	p.y = base + 12

@@ -60,10 +60,9 @@ type paper struct {
 	err    error
 }
 
-func newPaper(info gopdf.PdfInfo) *paper {
+func newPaper() *paper {
 	p := &paper{pdf: &gopdf.GoPdf{}}
 	p.pdf.Start(gopdf.Config{PageSize: *gopdf.PageSizeA4})
-	p.pdf.SetInfo(info)
 	for _, name := range []string{"Regular", "SemiBold"} {
 		data, err := fonts.ReadFile("fonts/" + name + ".ttf")
 		p.keep(err)

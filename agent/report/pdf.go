@@ -19,13 +19,14 @@ const maxRows = 200
 // pdf draws the report.
 func (c *content) pdf() ([]byte, error) {
 	w := c.w
-	p := newPaper(gopdf.PdfInfo{Title: w.Title + ", " + w.dates(c.Period), Author: clean(c.Agent), Creator: "calljournal", CreationDate: c.Now})
+	p := newPaper()
+	p.pdf.SetInfo(gopdf.PdfInfo{Title: w.Title + ", " + w.dates(c.Period), Author: p.printed(c.Agent), Creator: "calljournal", CreationDate: c.Now})
 	running := p.printed(c.Agent) + " · " + w.Title + " · " + w.dates(c.Period)
 	p.onPage = func() {
 		f := face{size: 7, colour: dim}
 		p.text(left, top-10, f, p.fit(f, running, inner))
 		p.line(left, top-4, right, top-4, hairline)
-		p.y = top
+		p.y = top + 6
 	}
 	c.head(p)
 	c.tiles(p)
@@ -269,7 +270,7 @@ func (c *content) stepChart(p *paper) {
 		}
 		bars = append(bars, b)
 	}
-	p.bars(left+24, inner-24, 92, bars, []colour{answered, missed, outbound}, true)
+	p.bars(left+24, inner-24, 92, bars, []colour{answered, missed, outbound}, c.w.count)
 }
 
 // weekChart shows the hours of the day, and below them those of the week.
@@ -292,7 +293,7 @@ func (c *content) weekChart(p *paper) {
 		p.legend(p.y-8, []string{c.w.figure("answered").Name, c.w.figure("missed").Name}, []colour{answered, missed})
 	}
 	p.y += 6
-	p.bars(left+label, wide, 70, bars, []colour{answered, missed, outbound}, true)
+	p.bars(left+label, wide, 70, bars, []colour{answered, missed, outbound}, c.w.count)
 	p.y += 24
 	f, slot := face{size: 6.5, colour: ink}, wide/24
 	p.text(left, p.y, faceSection, c.w.ByWeek)
@@ -518,12 +519,7 @@ func (c *content) conditions() string {
 		}
 		words := make([]string, len(condition.Words))
 		for i, word := range condition.Words {
-			words[i] = clean(word)
-			if text, ok := c.w.Values[condition.Name][word]; ok {
-				words[i] = text
-			} else if d, err := time.ParseDuration(word); err == nil && strings.HasPrefix(condition.Name, "m") && condition.Name != "missed" {
-				words[i] = c.w.setting(d)
-			}
+			words[i] = c.w.value(condition.Name, word)
 		}
 		parts = append(parts, name+" "+strings.Join(words, ", "))
 	}

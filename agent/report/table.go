@@ -32,7 +32,7 @@ var (
 // section is a heading; need is how much of what follows must be on its page.
 func (p *paper) section(title string, need float64) {
 	p.room(36 + need)
-	if p.y > top { // not the first on its page
+	if p.y > top+6 { // not the first on its page
 		p.y += 16
 	}
 	p.y += 12

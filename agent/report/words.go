@@ -162,6 +162,28 @@ func (w *words) day(t time.Time) string {
 	return strconv.Itoa(t.Day()) + " " + w.ShortMonths[t.Month()-1]
 }
 
+// value is a word of a filter as people say it.
+func (w *words) value(condition, word string) string {
+	if text, ok := w.Values[condition][word]; ok {
+		return text
+	}
+	switch condition {
+	case "hour":
+		if h, err := strconv.Atoi(word); err == nil {
+			return fmt.Sprintf("%d:00–%d:00", h, h+1)
+		}
+	case "min_talk", "max_talk", "min_wait", "max_wait":
+		d, err := time.ParseDuration(word)
+		if seconds, plain := strconv.ParseUint(word, 10, 31); plain == nil {
+			d, err = time.Duration(seconds)*time.Second, nil
+		}
+		if err == nil {
+			return w.setting(d)
+		}
+	}
+	return clean(word)
+}
+
 // figure is how a figure is called; one that has no words yet, as it is in JSON.
 func (w *words) figure(name string) figureWords {
 	if f, ok := w.Figures[name]; ok {

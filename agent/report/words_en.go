@@ -77,7 +77,7 @@ func english() *words {
 		Conditions: map[string]string{
 			"direction": "direction", "status": "status", "missed": "missed calls", "type": "type", "employee": "employee", "department": "department", "part": "part",
 			"queue": "queue", "line": "line", "source": "source", "trunk": "trunk", "number": "number with", "min_talk": "talk of at least", "max_talk": "talk of at most",
-			"min_wait": "wait of at least", "has": "with", "q": "words",
+			"min_wait": "wait of at least", "max_wait": "wait of at most", "weekday": "on", "hour": "in the hour", "has": "with", "q": "words",
 		},
 		Values: map[string]map[string]string{
 			"direction": {"inbound": "inbound", "outbound": "outbound", "internal": "internal"},
@@ -89,6 +89,9 @@ func english() *words {
 			"type": {
 				"unique": "unique", "repeat": "repeat", "target": "target", "callback": "callback", "called_back": "called back", "came_back": "came back",
 				"lost": "lost", "short": "short", "spam": "spam",
+			},
+			"weekday": {
+				"monday": "Monday", "tuesday": "Tuesday", "wednesday": "Wednesday", "thursday": "Thursday", "friday": "Friday", "saturday": "Saturday", "sunday": "Sunday",
 			},
 			"part": {"counted": "counted", "answered_elsewhere": "answered elsewhere"},
 			"has":  {"recording": "recording", "voicemail": "voicemail", "fax": "fax"},

@@ -75,9 +75,9 @@ func russian() *words {
 		Withheld: "номер скрыт", Formulas: "Как считаются показатели", Formula: "Формула", WholeJournal: "весь журнал",
 		About: "Отчёт", Total: "Итог", Week: "Часы недели", Weekday: "День недели", ThisPeriod: "период", PeriodBefore: "период до него",
 		Conditions: map[string]string{
-			"direction": "направление", "status": "статус", "missed": "пропущенные", "type": "тип", "employee": "сотрудник", "department": "отдел", "part": "участие",
-			"queue": "очередь", "line": "линия", "source": "источник", "trunk": "транк", "number": "номер содержит", "min_talk": "разговор не короче", "max_talk": "разговор не длиннее",
-			"min_wait": "ожидание не короче", "has": "есть", "q": "слова",
+			"direction": "направление", "status": "итог", "missed": "пропущенные", "type": "признак", "employee": "сотрудник", "department": "отдел", "part": "участие",
+			"queue": "очередь", "line": "линия", "source": "источник", "trunk": "транк", "number": "номер содержит", "min_talk": "разговор не короче", "max_talk": "разговор не дольше",
+			"min_wait": "ожидание не короче", "max_wait": "ожидание не дольше", "weekday": "день недели", "hour": "час суток", "has": "с файлом", "q": "слова",
 		},
 		Values: map[string]map[string]string{
 			"direction": {"inbound": "входящие", "outbound": "исходящие", "internal": "внутренние"},
@@ -89,6 +89,9 @@ func russian() *words {
 			"type": {
 				"unique": "уникальный", "repeat": "повторный", "target": "целевой", "callback": "перезвон", "called_back": "перезвонили", "came_back": "дозвонился сам",
 				"lost": "потерян", "short": "короткий", "spam": "спам",
+			},
+			"weekday": {
+				"monday": "понедельник", "tuesday": "вторник", "wednesday": "среда", "thursday": "четверг", "friday": "пятница", "saturday": "суббота", "sunday": "воскресенье",
 			},
 			"part": {"counted": "звонок засчитан", "answered_elsewhere": "ответил другой"},
 			"has":  {"recording": "запись", "voicemail": "голосовая почта", "fax": "факс"},
