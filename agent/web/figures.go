@@ -1,6 +1,7 @@
 package web
 
 import (
+	"maps"
 	"net/url"
 	"slices"
 	"strconv"
@@ -145,41 +146,35 @@ func sign(n int64) int {
 // behind makes addresses of the journal page that show the calls of a figure: the
 // same filter and period, and what the figure counts of them.
 type behind struct {
-	filter   url.Values // of the page
-	period   period
+	filter   url.Values // of the page, without its period
 	settings *strings.Replacer
 }
 
-func newBehind(filter url.Values, p period, s api.StatisticsSettings) *behind {
+func newBehind(filter url.Values, s api.StatisticsSettings) *behind {
 	ms := func(n int64) string { return strconv.FormatInt(n, 10) + "ms" }
-	return &behind{filter, p, strings.NewReplacer("{target}", ms(s.TargetMinTalkMs), "{level}", ms(s.ServiceLevelMs))}
+	return &behind{filter, strings.NewReplacer("{target}", ms(s.TargetMinTalkMs), "{level}", ms(s.ServiceLevelMs))}
 }
 
 // Of the parameters of a filter these can be asked for a second time by giving
 // only the second value: a call has one direction, and so on. A call can have
 // several types or queues; both at once is something that a filter cannot say.
-var oneOfACall = []string{"direction", "status", "missed", "line", "source", "trunk"}
+var oneOfACall = []string{"sort", "direction", "status", "missed", "line", "source", "trunk"}
 
-// calls is the address of the calls of a figure, in a row of a table if group says
-// which; "" if no filter says exactly these.
+// calls is the address of the calls of a figure in a period, in a row of a table
+// if group says which; "" if no filter says exactly these.
 func (b *behind) calls(f figure, group url.Values, within period) string {
-	q := url.Values{}
-	for name, values := range b.filter {
-		q[name] = values
-	}
 	wanted, err := url.ParseQuery(b.settings.Replace(f.behind))
 	if err != nil {
 		return ""
 	}
 	for name, values := range group {
-		wanted[name] = append(values, wanted[name]...)[:1]
+		if !wanted.Has(name) { // the figure's own part goes before that of a row
+			wanted[name] = values
+		}
 	}
-	if p := f.partOf(); p != "" {
-		wanted.Set("part", p)
-	}
+	q := maps.Clone(b.filter)
 	for name, values := range wanted {
-		has := q[name]
-		if len(has) > 0 && !slices.Equal(has, values) && !slices.Contains(oneOfACall, name) {
+		if has := q[name]; len(has) > 0 && !slices.Equal(has, values) && !slices.Contains(oneOfACall, name) {
 			return ""
 		}
 		q[name] = values
@@ -188,12 +183,7 @@ func (b *behind) calls(f figure, group url.Values, within period) string {
 		return ""
 	}
 	within.keep(q)
-	return "/?" + q.Encode()
-}
-
-func (f figure) partOf() string {
-	_, part, _ := strings.Cut(f.behind, "part=")
-	return part
+	return address("/", q)
 }
 
 // setting writes a length of time that somebody chose: 30 s, 24 h, 30 days.

@@ -29,6 +29,8 @@ type language struct {
 	months     [12]string // as in a date
 	days       [7]string  // short, from Monday
 	comma      string     // of decimals
+	shortDay   string     // layouts of what stands under a chart
+	shortMonth string
 	thousands  string
 	date       func(l *language, t time.Time) string
 	brief      func(l *language, t time.Time, year bool) string
@@ -46,7 +48,7 @@ var forms = map[string]plural.Form{"one": plural.One, "few": plural.Few, "many":
 func readLanguages() *languages {
 	ls := &languages{all: []*language{
 		{
-			Code: "ru", Name: "Русский", tag: xlanguage.Russian, comma: ",", thousands: "\u00a0",
+			Code: "ru", Name: "Русский", tag: xlanguage.Russian, comma: ",", thousands: "\u00a0", shortDay: "02.01", shortMonth: "01.2006",
 			months: [12]string{"января", "февраля", "марта", "апреля", "мая", "июня", "июля", "августа", "сентября", "октября", "ноября", "декабря"},
 			days:   [7]string{"пн", "вт", "ср", "чт", "пт", "сб", "вс"},
 			date: func(l *language, t time.Time) string {
@@ -60,7 +62,7 @@ func readLanguages() *languages {
 			},
 		},
 		{
-			Code: "en", Name: "English", tag: xlanguage.English, comma: ".", thousands: ",",
+			Code: "en", Name: "English", tag: xlanguage.English, comma: ".", thousands: ",", shortDay: "2 Jan", shortMonth: "Jan 2006",
 			months: [12]string{"Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"},
 			days:   [7]string{"Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"},
 			date: func(l *language, t time.Time) string {

@@ -280,3 +280,23 @@ func (l *language) Span(p period) string {
 func (p period) short(days int) bool {
 	return !p.From.IsZero() && !p.To.IsZero() && p.days() <= days
 }
+
+// stepTitle writes a step of a chart: the hour, the day with its weekday, the days
+// of the week, the month.
+func (l *language) stepTitle(p period, step string) string {
+	if step == "day" || step == "hour" {
+		return l.days[(p.From.Weekday()+6)%7] + ", " + l.Span(p)
+	}
+	return l.Span(p)
+}
+
+// stepLabel is what fits under a column.
+func (l *language) stepLabel(from time.Time, step string) string {
+	switch step {
+	case "hour":
+		return from.Format("15")
+	case "month":
+		return from.Format(l.shortMonth)
+	}
+	return from.Format(l.shortDay)
+}

@@ -46,11 +46,18 @@ var filterFields = []filterField{
 	{name: "type", values: []string{"unique", "repeat", "target", "callback", "called_back", "came_back", "lost", "short", "spam"}},
 	{name: "department"}, {name: "queue"}, {name: "line"}, {name: "source"}, {name: "trunk"},
 	{name: "has", values: []string{"recording", "voicemail", "fax"}},
+	{name: "weekday", values: weekdays[:]}, {name: "hour", values: hours[:]},
 }
+
+// The days and hours of the week, as the interface calls them.
+var (
+	weekdays = [7]string{"monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"}
+	hours    = [24]string{"0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11", "12", "13", "14", "15", "16", "17", "18", "19", "20", "21", "22", "23"}
+)
 
 // The other parameters of a filter: each given once, but for number.
 var (
-	lengths = []string{"min_wait", "min_talk", "max_talk"}
+	lengths = []string{"min_wait", "max_wait", "min_talk", "max_talk"}
 	singles = append([]string{"missed", "part", "number", "q"}, lengths...)
 )
 

@@ -70,6 +70,7 @@ func (s *Site) routes() {
 
 	s.page("GET /{$}", "journal", s.journal)
 	s.page("GET /live", "live", s.live)
+	s.page("GET /stats", "stats", s.stats)
 	s.page("/", "missing", s.missing)
 }
 
@@ -90,6 +91,7 @@ func (s *Site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 var menu = []menuEntry{
 	{"journal", "/", false},
 	{"live", "/live", false},
+	{"stats", "/stats", false},
 }
 
 type menuEntry struct {

@@ -1,6 +1,5 @@
-// The table of calls: new calls appear in it, sound is played under it, and the
-// lists of the form close when one has done with them. Without this the page works
-// as well: it is loaded again, and sound opens by itself.
+// The table of calls: new calls appear in it, and sound is played under it. Without
+// this the page works as well: it is loaded again, and sound opens by itself.
 "use strict";
 
 (function () {
@@ -108,8 +107,6 @@
 		sound.play().catch(() => {}); // the player says what is wrong
 	}
 
-	// ---- Clicks and keys
-
 	document.addEventListener("click", function (e) {
 		const link = e.target.closest("a.play");
 		if (link && !e.ctrlKey && !e.metaKey && !e.shiftKey) {
@@ -121,22 +118,5 @@
 			stop();
 			back?.focus();
 		}
-		for (const pick of document.querySelectorAll("details.pick[open]")) {
-			if (!pick.contains(e.target)) pick.open = false;
-		}
-	});
-
-	document.addEventListener("keydown", function (e) {
-		if (e.key !== "Escape") return;
-		for (const pick of document.querySelectorAll("details.pick[open]")) {
-			pick.open = false;
-			pick.querySelector("summary").focus();
-		}
-	});
-
-	// What has one value applies at once.
-	document.addEventListener("change", function (e) {
-		const form = e.target.closest("form.filter");
-		if (form && (e.target.name === "missed" || e.target.name === "sort" || e.target.name === "limit")) form.requestSubmit();
 	});
 })();
