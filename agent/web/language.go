@@ -216,6 +216,23 @@ func length(ms int64) string {
 	return fmt.Sprintf("%d:%02d:%02d", seconds/3600, seconds/60%60, seconds%60)
 }
 
+// Lasting writes a long time in words, as exactly as people want it.
+func (l *language) Lasting(ms int64) string {
+	minutes := ms / 60_000
+	switch hours := minutes / 60; {
+	case minutes < 1:
+		return l.Text("lasting.seconds", ms/1000)
+	case hours < 1:
+		return l.Text("lasting.minutes", minutes)
+	case hours >= 48:
+		return l.Count("lasting.days", hours/24)
+	case hours >= 10 || minutes%60 == 0:
+		return l.Text("lasting.hours", hours)
+	default:
+		return l.Text("lasting.both", hours, minutes%60)
+	}
+}
+
 // funcs are what a template may say in this language.
 //
 //	t KEY ARGS...     words                     word PART VALUE   words for a value of the record
@@ -224,6 +241,7 @@ func length(ms int64) string {
 //	brief MOMENT      when for a table: 02.03 09:15
 //	iso MOMENT        for the time element
 //	length MS         1:05; a null is a dash (integer MS: as a number, a null is 0)
+//	lasting MS        45 с; 12 мин; 3 ч 5 мин; 4 дня
 //	span PERIOD       2–8 марта 2026
 //	cause CAUSE       the hang-up cause      reason RECORD     why it has its status, or ""
 //	money COST        12,60 ₽; a null is a dash
@@ -273,6 +291,7 @@ func (l *language) funcs(zone *time.Location, now func() time.Time) template.Fun
 			}
 			return length(integer(ms))
 		},
+		"lasting": func(ms any) string { return l.Lasting(integer(ms)) },
 		"span":    l.Span,
 		"segment": url.PathEscape,
 		"words":   func(list ...string) []string { return list },

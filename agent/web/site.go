@@ -70,6 +70,8 @@ func (s *Site) routes() {
 
 	s.page("GET /{$}", "journal", s.journal)
 	s.page("GET /live", "live", s.live)
+	s.page("GET /missed", "missed", s.missed)
+	s.page("POST /missed/spam", "missed", s.markSpam)
 	s.page("GET /stats", "stats", s.stats)
 	s.page("/", "missing", s.missing)
 }
@@ -91,6 +93,7 @@ func (s *Site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 var menu = []menuEntry{
 	{"journal", "/", false},
 	{"live", "/live", false},
+	{"missed", "/missed", false},
 	{"stats", "/stats", false},
 }
 

@@ -154,7 +154,9 @@ func (s *Site) missing(*visit) (any, error) { return nil, nil }
 
 // ready notes that there is a page and parses its templates.
 func (s *Site) ready(pattern, name string) {
-	s.patterns = append(s.patterns, pattern)
+	if !strings.HasPrefix(pattern, http.MethodPost) { // that takes a form, and leads back to a page
+		s.patterns = append(s.patterns, pattern)
+	}
 	if s.pages[name] != nil {
 		return
 	}

@@ -21,6 +21,7 @@ var examples = map[string][]string{
 	"GET /{$}":    {"/"},
 	"GET /signin": {"/signin"},
 	"GET /live":   {"/live"},
+	"GET /missed": {"/missed", "/missed?state=all", "/missed?state=lost&period=yesterday"},
 	"GET /stats":  {"/stats", "/stats?period=today&by=queue", "/stats?period=all&by=line&sort=name&direction=inbound", "/stats?from=2001-01-01&to=2001-01-02"},
 	"/":           {"/nowhere"},
 }
