@@ -140,7 +140,10 @@ func (v *visit) missedRow(m *journal.MissedCaller, now call.Moment) missedRow {
 	number := cmp.Or(plain(m.E164), plain(m.Number))
 	if number != "" && !v.User.MaskNumbers {
 		row.AllCalls = "/?" + url.Values{"number": {number}}.Encode()
-		row.Spammer, row.Dial = number, dial(number)
+		row.Spammer = number
+	}
+	if row.Spammer != "" && m.HealedBy == nil {
+		row.Dial = dial(number)
 	}
 	if !row.Open {
 		return row
