@@ -16,6 +16,7 @@ import (
 
 	"calljournal/agent/access"
 	"calljournal/agent/api"
+	"calljournal/agent/report"
 )
 
 // pdfText is what a PDF says.
@@ -219,6 +220,23 @@ func TestReport_SaysItsFilter(t *testing.T) {
 		for _, word := range []string{name, "inbound", "busy", "true", "lost", "counted", "monday"} {
 			if said == "" || name != "q" && regexp.MustCompile(`\b`+word+`\b`).MatchString(said) {
 				t.Errorf("%s: %q", name, said)
+			}
+		}
+	}
+}
+
+// The interface knows every period and format that there is.
+func TestReport_KnowsEveryPeriod(t *testing.T) {
+	r := departments(t)
+	for _, period := range report.Periods() {
+		if w := r.get(t, "/v1/report?format=csv&period="+period, journalToken); w.Code != 200 {
+			t.Errorf("%s: %d %s", period, w.Code, w.Body)
+		}
+	}
+	for _, format := range report.Formats() {
+		for _, language := range report.Languages() {
+			if w := r.get(t, "/v1/report?format="+format+"&lang="+language, journalToken); w.Code != 200 {
+				t.Errorf("%s %s: %d %s", format, language, w.Code, w.Body)
 			}
 		}
 	}

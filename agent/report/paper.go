@@ -17,6 +17,8 @@ import (
 //go:embed fonts/*.ttf
 var fonts embed.FS
 
+const family = "NotoSansSemiCondensed-"
+
 // A4, in points of 1/72 inch, from the upper left corner.
 const (
 	paperWidth  = 595.28
@@ -42,6 +44,7 @@ var (
 	answered = colour{52, 115, 171}
 	missed   = colour{212, 84, 79}
 	outbound = colour{163, 180, 196}
+	faint    = colour{132, 142, 152}
 )
 
 // face is how a text looks.
@@ -63,10 +66,10 @@ type paper struct {
 func newPaper() *paper {
 	p := &paper{pdf: &gopdf.GoPdf{}}
 	p.pdf.Start(gopdf.Config{PageSize: *gopdf.PageSizeA4})
-	for _, name := range []string{"Regular", "SemiBold"} {
-		data, err := fonts.ReadFile("fonts/" + name + ".ttf")
+	for _, weight := range []string{"Regular", "SemiBold"} {
+		data, err := fonts.ReadFile("fonts/" + weight + ".ttf")
 		p.keep(err)
-		p.keep(p.pdf.AddTTFFontData(name, data))
+		p.keep(p.pdf.AddTTFFontData(family+weight, data))
 	}
 	p.page()
 	return p
@@ -100,11 +103,11 @@ func (p *paper) room(h float64) bool {
 }
 
 func (p *paper) font(f face) {
-	name := "Regular"
+	weight := "Regular"
 	if f.bold {
-		name = "SemiBold"
+		weight = "SemiBold"
 	}
-	p.keep(p.pdf.SetFont(name, "", f.size))
+	p.keep(p.pdf.SetFont(family+weight, "", f.size))
 	p.pdf.SetTextColor(f.colour[0], f.colour[1], f.colour[2])
 }
 

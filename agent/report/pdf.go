@@ -383,7 +383,7 @@ func (c *content) figureCells(names []string, r *journal.Row) (cells []cell) {
 		f := faceBody
 		switch {
 		case x.kind == sheet.Number && x.n == 0:
-			f.colour = outbound // what is not there need not be read
+			f.colour = faint // what is not there need not be read
 		case name == "missed":
 			f.colour = bad
 		}

@@ -145,7 +145,7 @@ func englishFormulas() map[string]string {
 		"internal":           "calls between employees",
 		"internal_answered":  "calls between employees that were answered",
 		"unique":             "inbound calls from numbers that had not called before; looked back: {depth}",
-		"repeat":             "inbound calls from numbers that had",
+		"repeat":             "inbound calls from numbers that had called before; looked back: {depth}",
 		"target":             "inbound calls with a talk of at least {target}",
 		"callbacks":          "calls to a number whose missed call was open",
 		"reached":            "callbacks that were answered",
