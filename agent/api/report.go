@@ -56,7 +56,7 @@ func (s *Server) reportRoutes(api huma.API) {
 		default:
 			return nil, huma.ErrorWithHeaders(huma.Error503ServiceUnavailable("other exports are being made"), http.Header{"Retry-After": {"10"}})
 		}
-		doc, err := s.Report(ctx, tokenOf(ctx).Role, in)
+		doc, err := s.Report(ctx, tokenOf(ctx).Role, in, s.o.Now())
 		if err != nil {
 			return nil, err
 		}
@@ -64,9 +64,39 @@ func (s *Server) reportRoutes(api huma.API) {
 	})
 }
 
+// ReportInputOf reads the query of GET /v1/report, for who has no request.
+func ReportInputOf(query url.Values) (*ReportInput, error) {
+	in := &ReportInput{}
+	fields := map[string]reflect.Value{}
+	var find func(v reflect.Value)
+	find = func(v reflect.Value) {
+		for i := range v.NumField() {
+			name, _, _ := strings.Cut(v.Type().Field(i).Tag.Get("query"), ",")
+			if fields[name] = v.Field(i); name == "" {
+				find(v.Field(i))
+			}
+		}
+	}
+	find(reflect.ValueOf(in).Elem())
+	for name, given := range query {
+		switch field := fields[name]; {
+		case name == "" || !field.IsValid():
+			return nil, fmt.Errorf("%.40q is no parameter of a report", name)
+		case field.Kind() == reflect.Slice:
+			field.Set(reflect.ValueOf(given))
+		case len(given) > 1:
+			return nil, fmt.Errorf("%s: more than one value", name)
+		case len(given) == 1:
+			field.SetString(given[0])
+		}
+	}
+	return in, nil
+}
+
 // Report makes a report for a reader with a role. Empty fields of in have their
-// defaults.
-func (s *Server) Report(ctx context.Context, role access.Role, in *ReportInput) (report.Document, error) {
+// defaults; a period with a name is the one that it was at a moment, which may be
+// when the report was due.
+func (s *Server) Report(ctx context.Context, role access.Role, in *ReportInput, at time.Time) (report.Document, error) {
 	q, err := in.query(s.o.Zone)
 	if err != nil {
 		return report.Document{}, err
@@ -75,13 +105,12 @@ func (s *Server) Report(ctx context.Context, role access.Role, in *ReportInput) 
 	if err := v.mayAsk(q); err != nil {
 		return report.Document{}, err
 	}
-	now := s.o.Now().In(s.o.Zone)
-	p, err := in.period(q, now)
+	p, err := in.period(q, at.In(s.o.Zone))
 	if err != nil {
 		return report.Document{}, huma.Error422UnprocessableEntity(err.Error())
 	}
 	req := report.Request{
-		Format: in.Format, Language: in.Language, Agent: s.o.Agent, Period: p, Now: now,
+		Format: in.Format, Language: in.Language, Agent: s.o.Agent, Period: p, Now: s.o.Now().In(s.o.Zone),
 		Filter: in.conditions(), Department: role.Department, Masked: role.MaskNumbers,
 	}
 	if req.Format == "" {
@@ -98,23 +127,23 @@ func (s *Server) Report(ctx context.Context, role access.Role, in *ReportInput) 
 }
 
 // period is what the name says, or from and to; q has these as moments.
-func (in *ReportInput) period(q storage.Query, now time.Time) (p report.Period, err error) {
+func (in *ReportInput) period(q storage.Query, at time.Time) (p report.Period, err error) {
 	given := in.From != "" || in.To != ""
 	switch {
 	case given && in.Period != "":
 		return p, fmt.Errorf("period: %s, or from and to, not both", in.Period)
 	case given:
 		if q.From != 0 {
-			p.From = q.From.Time().In(now.Location())
+			p.From = q.From.Time().In(at.Location())
 		}
 		if q.To != 0 {
-			p.To = q.To.Time().In(now.Location())
+			p.To = q.To.Time().In(at.Location())
 		}
 		return p, nil
 	case in.Period == "":
-		return report.PeriodOf(report.LastMonth, now)
+		return report.PeriodOf(report.LastMonth, at)
 	}
-	return report.PeriodOf(in.Period, now)
+	return report.PeriodOf(in.Period, at)
 }
 
 // conditions are the parameters of the filter but the period, in their order.

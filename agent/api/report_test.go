@@ -1,9 +1,11 @@
 package api_test
 
 import (
+	"bytes"
 	"encoding/csv"
 	"fmt"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,6 +15,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"calljournal/agent/access"
 	"calljournal/agent/api"
@@ -186,15 +189,36 @@ func TestReport_Waiting(t *testing.T) {
 	}
 }
 
-// Who has no request, as what sends mail by a schedule, gets the same report.
+// Who has no request, as what sends mail by a schedule, gets the same report, of
+// the period that it was when it was due.
 func TestServer_Report(t *testing.T) {
 	r := departments(t)
-	d, err := r.server.Report(t.Context(), access.Role{Scope: api.ScopeJournal}, &api.ReportInput{Period: "all"})
-	if err != nil || d.ContentType != "application/pdf" || !strings.HasSuffix(d.Name, ".pdf") || !strings.HasPrefix(string(d.Bytes), "%PDF-") {
-		t.Errorf("%s %s %v", d.Name, d.ContentType, err)
+	due := time.Date(2026, 6, 1, 7, 0, 0, 0, time.UTC)
+	in, err := api.ReportInputOf(url.Values{"period": {"last-month"}, "format": {"csv"}, "queue": {"ours", "others"}, "missed": {"true"}})
+	if err != nil {
+		t.Fatal(err)
 	}
-	if _, err := r.server.Report(t.Context(), access.Role{Scope: api.ScopeJournal}, &api.ReportInput{Period: "next-week"}); err == nil || !strings.Contains(err.Error(), "next-week") {
+	d, err := r.server.Report(t.Context(), access.Role{Scope: api.ScopeJournal}, in, due)
+	if err != nil || d.Name != "report-2026-05-01-to-2026-05-31.csv" {
+		t.Fatal(d.Name, err)
+	}
+	same := r.get(t, "/v1/report?from=2026-05-01&to=2026-06-01&format=csv&queue=ours&queue=others&missed=true", journalToken)
+	made := regexp.MustCompile(`(?m)^about,made .*`)
+	d.Bytes = made.ReplaceAll(d.Bytes, nil)
+	if d.ContentType != same.Header().Get("Content-Type") || !bytes.Equal(d.Bytes, made.ReplaceAll(same.Body.Bytes(), nil)) || !bytes.Contains(d.Bytes, []byte(ourNumber)) {
+		t.Errorf("%s\nis not\n%s", d.Bytes, same.Body)
+	}
+	d, err = r.server.Report(t.Context(), access.Role{Scope: api.ScopeJournal, Department: "Sales", MaskNumbers: true}, &api.ReportInput{Period: "all"}, due)
+	if err != nil || d.ContentType != "application/pdf" || !strings.HasPrefix(string(d.Bytes), "%PDF-") {
+		t.Error(d.ContentType, err)
+	}
+	if _, err := r.server.Report(t.Context(), access.Role{Scope: api.ScopeJournal}, &api.ReportInput{Period: "next-week"}, due); err == nil || !strings.Contains(err.Error(), "next-week") {
 		t.Error(err)
+	}
+	for want, query := range map[string]url.Values{`"limit" is no parameter`: {"limit": {"5"}}, `"" is no`: {"": {"5"}}, "format: more than one": {"format": {"pdf", "csv"}}} {
+		if _, err := api.ReportInputOf(query); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want %s", err, want)
+		}
 	}
 }
 

@@ -360,7 +360,7 @@ func TestReport_CSV(t *testing.T) {
 			}
 		}
 	}
-	if count["hour_of_week"] == 0 || count["open"] == 0 || len(count) != len(tables)+2 {
+	if count["hour_of_week"] == 0 || count["open"] == 0 || len(count) != len(tables)+3 || count["about"] != 5 || !strings.Contains(text, "about,seq 12345-12345,") {
 		t.Error(count)
 	}
 }

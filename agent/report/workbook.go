@@ -2,9 +2,11 @@ package report
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"strconv"
 	"strings"
+	"time"
 
 	"calljournal/agent/journal"
 	"calljournal/agent/sheet"
@@ -65,7 +67,7 @@ func (c *content) tables(spell bool) []table {
 
 // csv is one table, for programs: a row for each group of each table, under the
 // names that figures have in GET /v1/stats. Of the hours of the week and of the
-// callers who wait there is a count only.
+// callers who wait there is a count only; rows of the table about have none.
 func (c *content) csv(out io.Writer) error {
 	columns := append([]sheet.Column{{Name: "table", Kind: sheet.Text}, {Name: "row", Kind: sheet.Text}}, figureSheet(func(name string) string { return name })...)
 	t, err := sheet.NewCSV(out, c.Now.Location(), columns)
@@ -73,11 +75,6 @@ func (c *content) csv(out io.Writer) error {
 		return err
 	}
 	add := func(table, row string, f *journal.Figures) { err = errors.Join(err, t.Row(figureRow(f, table, row))) }
-	for _, x := range c.tables(false) {
-		for i := range x.rows {
-			add(x.id, x.rows[i].front[0], &x.rows[i].Figures)
-		}
-	}
 	only := func(table, row, figure string, n int64) {
 		cells := make([]any, len(columns))
 		cells[0], cells[1] = table, row
@@ -87,6 +84,16 @@ func (c *content) csv(out io.Writer) error {
 			}
 		}
 		err = errors.Join(err, t.Row(cells))
+	}
+	for _, about := range []string{
+		"agent " + clean(c.Agent), "journal " + c.feed, fmt.Sprintf("seq %d-%d", c.seqs[0], c.seqs[1]), "made " + c.Now.Format(time.RFC3339), "zone " + c.Now.Location().String(),
+	} {
+		only("about", about, "", 0)
+	}
+	for _, x := range c.tables(false) {
+		for i := range x.rows {
+			add(x.id, x.rows[i].front[0], &x.rows[i].Figures)
+		}
 	}
 	days := english().Weekdays
 	for d, day := range c.total.Load {
