@@ -14,19 +14,28 @@ import (
 
 // record reads the call in an entry of the feed.
 func (d *DB) record(feed *bolt.Bucket, seq uint64) (*call.Record, error) {
+	e, err := d.revision(feed, seq)
+	if err != nil {
+		return nil, err
+	}
+	return e.Call, nil
+}
+
+// revision reads the entry that an index takes for one of a call.
+func (d *DB) revision(feed *bolt.Bucket, seq uint64) (Entry, error) {
 	key := numberKey(seq)
 	v := feed.Get(key)
 	if v == nil {
-		return nil, damagedAt(inFeed, key, fmt.Errorf("%w: an index names it and it is not there", ErrDamaged))
+		return Entry{}, damagedAt(inFeed, key, fmt.Errorf("%w: an index names it and it is not there", ErrDamaged))
 	}
 	e, _, err := d.codec.decodeEntry(key, v)
 	if err == nil && e.Call == nil {
 		err = fmt.Errorf("%w: an index takes it for a call", ErrDamaged)
 	}
 	if err != nil {
-		return nil, damagedAt(inFeed, key, err)
+		return Entry{}, damagedAt(inFeed, key, err)
 	}
-	return e.Call, nil
+	return e, nil
 }
 
 // ref finds a call by its id, or gives ErrNotFound.
@@ -60,10 +69,10 @@ func (d *DB) Call(id string) (*call.Record, error) {
 	return rec, nil
 }
 
-// Revisions gives all revisions of a call that the feed still keeps, the newest
-// last, or ErrNotFound.
-func (d *DB) Revisions(id string) ([]*call.Record, error) {
-	var revs []*call.Record
+// Revisions gives the entries of all revisions of a call that the feed still
+// keeps, the newest last, or ErrNotFound.
+func (d *DB) Revisions(id string) ([]Entry, error) {
+	var revs []Entry
 	err := d.view(func(tx *bolt.Tx) error {
 		r, err := d.ref(tx, id)
 		if err != nil {
@@ -73,18 +82,18 @@ func (d *DB) Revisions(id string) ([]*call.Record, error) {
 			if inFeed.of(tx).Get(numberKey(seq)) == nil {
 				continue // dropped by retention
 			}
-			rec, err := d.record(inFeed.of(tx), seq)
+			e, err := d.revision(inFeed.of(tx), seq)
 			if err != nil {
 				return err
 			}
-			revs = append(revs, rec)
+			revs = append(revs, e)
 		}
 		return nil
 	})
 	if err != nil {
 		return nil, fmt.Errorf("revisions of call %.200q: %w", id, err)
 	}
-	slices.SortStableFunc(revs, func(a, b *call.Record) int { return cmp.Compare(a.Rev, b.Rev) })
+	slices.SortStableFunc(revs, func(a, b Entry) int { return cmp.Compare(a.Call.Rev, b.Call.Rev) })
 	return revs, nil
 }
 

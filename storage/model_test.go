@@ -261,7 +261,7 @@ func compare(t *rapid.T, d *DB, m *model) {
 			if err != nil || len(revs) == 0 {
 				t.Fatal(len(revs), err)
 			}
-			same("newest revision of "+id, revs[len(revs)-1], want)
+			same("newest revision of "+id, revs[len(revs)-1].Call, want)
 		}
 		w, err := d.Why(id)
 		if want, ok := m.why[id]; !ok {

@@ -40,6 +40,7 @@ type Store interface {
 	DropConsumer(name string) error
 	Calls(storage.Query) (recs []*call.Record, cursor string, err error)
 	Call(id string) (*call.Record, error)
+	Revisions(id string) ([]storage.Entry, error)
 	Why(id string) (*storage.Why, error)
 	Touch(id string) (history string, t journal.Touch, err error)
 	Past(func(journal.Past) error) error
@@ -148,6 +149,7 @@ func (s *Server) routes() {
 
 	s.feedRoutes(api)
 	s.callRoutes(api)
+	s.revisionsRoute(api)
 	s.statsRoutes(api)
 	s.booksRoutes(api)
 	s.exportRoutes(api)
