@@ -242,6 +242,8 @@ func (l *language) Lasting(ms int64) string {
 //	iso MOMENT        for the time element
 //	length MS         1:05; a null is a dash (integer MS: as a number, a null is 0)
 //	lasting MS        45 с; 12 мин; 3 ч 5 мин; 4 дня
+//	between FROM TO   1:05
+//	yes *BOOL         whether it is known and true
 //	span PERIOD       2–8 марта 2026
 //	cause CAUSE       the hang-up cause      reason RECORD     why it has its status, or ""
 //	money COST        12,60 ₽; a null is a dash
@@ -292,6 +294,13 @@ func (l *language) funcs(zone *time.Location, now func() time.Time) template.Fun
 			return length(integer(ms))
 		},
 		"lasting": func(ms any) string { return l.Lasting(integer(ms)) },
+		"between": func(from, to call.Moment) string {
+			if from == 0 || to == 0 {
+				return unknown
+			}
+			return length(to.Sub(from).Milliseconds())
+		},
+		"yes":     func(b *bool) bool { return b != nil && *b },
 		"span":    l.Span,
 		"segment": url.PathEscape,
 		"words":   func(list ...string) []string { return list },

@@ -73,6 +73,9 @@ func (s *Site) routes() {
 	s.page("GET /missed", "missed", s.missed)
 	s.page("POST /missed/spam", "missed", s.markSpam)
 	s.page("GET /stats", "stats", s.stats)
+	s.page("GET /calls/{id}", "call", s.call)
+	s.page("POST /calls/{id}/tags", "call", s.tagCall)
+	s.page("POST /calls/{id}/spam", "call", s.markCall)
 	s.page("/", "missing", s.missing)
 }
 
