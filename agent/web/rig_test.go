@@ -59,7 +59,7 @@ func newRigWith(t *testing.T, daemon func(*api.Options), calls ...*call.Record) 
 		}
 	}
 	options := api.Options{
-		Agent: "office-1", Version: "test", Store: db, Users: users, Logger: log, Now: time.Now,
+		Agent: "office-1", Version: "test", Store: db, Users: users, Logger: log, Now: time.Now, Zone: time.UTC,
 		Status: func(context.Context) (api.Status, error) {
 			return api.Status{Agent: "office-1", State: api.StateWell}, nil
 		},

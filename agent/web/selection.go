@@ -148,6 +148,7 @@ func (s *selection) At(path string) string {
 	for _, name := range s.own {
 		q.Del(name)
 	}
+	s.Period.keep(q) // without a word each page has a period of its own
 	return address(path, q)
 }
 

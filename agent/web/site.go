@@ -76,6 +76,7 @@ func (s *Site) routes() {
 	s.page("GET /calls/{id}", "call", s.call)
 	s.page("POST /calls/{id}/tags", "call", s.tagCall)
 	s.page("POST /calls/{id}/spam", "call", s.markCall)
+	s.page("GET /reports", "reports", s.reports)
 	s.page("/", "missing", s.missing)
 }
 
@@ -98,6 +99,7 @@ var menu = []menuEntry{
 	{"live", "/live", false},
 	{"missed", "/missed", false},
 	{"stats", "/stats", false},
+	{"reports", "/reports", false},
 }
 
 type menuEntry struct {
