@@ -14,7 +14,7 @@
 //	                                                        └── words (Russian, English)
 //
 // Charts are drawn with the PDF's own lines and boxes, not as pictures of a chart
-// library: they are as sharp in print as the text, in the same font, stand exactly
-// over the table that they belong to, can be searched, and a report of a month is
-// 60 KB instead of ten times that.
+// library (go-analyze/charts makes PNG): they are as sharp in print as the text, in
+// its font, the hours of the day stand exactly over those of the week, their
+// numbers can be searched and copied, and a report of a month is 45 KB.
 package report

@@ -13,8 +13,9 @@ import (
 // The fonts are parts of Noto Sans SemiCondensed 2.004, which may be embedded and
 // has no reserved name (fonts/OFL.txt): Latin, Greek and Cyrillic letters,
 // punctuation and currency signs, without hints, made with pyftsubset of fonttools.
+// Their licence goes into the program with them.
 //
-//go:embed fonts/*.ttf
+//go:embed fonts
 var fonts embed.FS
 
 const family = "NotoSansSemiCondensed-"

@@ -65,11 +65,15 @@ func (c *content) made() string {
 
 // zoneName is the zone by its name in the configuration, and its offset.
 func zoneName(t time.Time) string {
-	name := t.Location().String()
-	if name == "UTC" {
+	offset := "UTC" + t.Format("-07:00")
+	switch name := t.Location().String(); name {
+	case "UTC":
 		return name
+	case "Local", "": // that of the machine: it has no name here
+		return offset
+	default:
+		return name + " (" + offset + ")"
 	}
-	return name + " (UTC" + t.Format("-07:00") + ")"
 }
 
 // head is the title and what the report is about.

@@ -20,7 +20,7 @@ type words struct {
 	Figures                                                   map[string]figureWords
 	ByStep, StepHead                                          map[journal.Step]string
 	By, Head                                                  map[journal.By]string
-	ByHour, ByWeek, Sum, Nothing, More, Overlap               string
+	ByHour, ByWeek, Sum, More, Overlap                        string
 	Missed, NobodyMissed, MoreMissed                          string
 	LastAt, Caller, Line, Asked, Times, Tried, LostAt         string
 	Withheld, Formulas, Formula, WholeJournal                 string
@@ -152,7 +152,7 @@ func (w *words) mark(at string, step journal.Step) string {
 		}
 	case journal.Monthly:
 		if t, err := time.Parse("2006-01", at); err == nil {
-			return w.ShortMonths[t.Month()-1] + " " + t.Format("06")
+			return string([]rune(w.Months[t.Month()-1])[:3]) + " " + t.Format("06")
 		}
 	}
 	return at

@@ -68,7 +68,7 @@ func english() *words {
 		Head: map[journal.By]string{
 			journal.ByEmployee: "Employee", journal.ByDepartment: "Department", journal.ByQueue: "Queue", journal.ByLine: "Line", journal.BySource: "Source",
 		},
-		ByHour: "Inbound calls by hour of the day", ByWeek: "Inbound calls by hour of the week", Sum: "Sum", Nothing: "no calls", More: "And %s more: they are in the report as XLSX or CSV.",
+		ByHour: "Inbound calls by hour of the day", ByWeek: "Inbound calls by hour of the week", Sum: "Sum", More: "And %s more: they are in the report as XLSX or CSV.",
 		Overlap: "A call in which several took part counts in the row of each, so the rows may add up to more than the total.",
 		Missed:  "Waiting to be called back", NobodyMissed: "Nobody who was missed in the period is waiting to be called back.", MoreMissed: "These are the last %s; calljournal missed shows the others.",
 		LastAt: "Last call", Caller: "Caller", Line: "Line", Asked: "Whom", Times: "Times", Tried: "Tried", LostAt: "Lost after",

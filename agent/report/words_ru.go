@@ -68,7 +68,7 @@ func russian() *words {
 		Head: map[journal.By]string{
 			journal.ByEmployee: "Сотрудник", journal.ByDepartment: "Отдел", journal.ByQueue: "Очередь", journal.ByLine: "Линия", journal.BySource: "Источник",
 		},
-		ByHour: "Входящие по часам суток", ByWeek: "Входящие по часам недели", Sum: "Всего", Nothing: "нет звонков", More: "И ещё %s: они есть в отчёте в формате XLSX или CSV.",
+		ByHour: "Входящие по часам суток", ByWeek: "Входящие по часам недели", Sum: "Всего", More: "И ещё %s: они есть в отчёте в формате XLSX или CSV.",
 		Overlap: "Звонок, в котором участвовали несколько, считается в строке каждого, поэтому сумма строк может быть больше итога.",
 		Missed:  "Ждут звонка", NobodyMissed: "Среди пропущенных за период нет никого, кто ждал бы звонка.", MoreMissed: "Показаны последние %s; остальных покажет calljournal missed.",
 		LastAt: "Последний звонок", Caller: "Кто звонил", Line: "Линия", Asked: "Кому", Times: "Раз", Tried: "Перезва\u00adнивали", LostAt: "Потерян после",

@@ -86,7 +86,7 @@ func (c *content) csv(out io.Writer) error {
 		err = errors.Join(err, t.Row(cells))
 	}
 	for _, about := range []string{
-		"agent " + clean(c.Agent), "journal " + c.feed, fmt.Sprintf("seq %d-%d", c.seqs[0], c.seqs[1]), "made " + c.Now.Format(time.RFC3339), "zone " + c.Now.Location().String(),
+		"agent " + clean(c.Agent), "journal " + c.feed, fmt.Sprintf("seq %d-%d", c.seqs[0], c.seqs[1]), "made " + c.Now.Format(time.RFC3339), "zone " + zoneName(c.Now),
 	} {
 		only("about", about, "", 0)
 	}
@@ -159,11 +159,11 @@ func (c *content) xlsx(out io.Writer) error {
 	for _, name := range figureNames() {
 		about = append(about, []any{w.figure(name).Name, w.formula(name, c.rules)})
 	}
-	write(w.About, []sheet.Column{{Name: w.Title, Kind: sheet.Text}, {Name: w.Formula, Kind: sheet.Text}}, about)
+	write(w.About, []sheet.Column{{Name: w.Title, Kind: sheet.Prose}, {Name: w.Formula, Kind: sheet.Prose}}, about)
 	for _, t := range c.tables(true) {
 		var columns []sheet.Column
 		for _, h := range t.head {
-			columns = append(columns, sheet.Column{Name: h, Kind: sheet.Text})
+			columns = append(columns, sheet.Column{Name: h, Kind: sheet.Prose})
 		}
 		columns = append(columns, figureSheet(func(n string) string { return w.figure(n).Name })...)
 		var rows [][]any
@@ -185,7 +185,7 @@ func (c *content) xlsx(out io.Writer) error {
 		week = append(week, row)
 	}
 	write(w.Week, columns, week)
-	zone := " (" + c.Now.Location().String() + ")"
+	zone := ", " + zoneName(c.Now)
 	var waiting [][]any
 	for _, m := range c.missed {
 		line, asked := "", ""
@@ -195,7 +195,7 @@ func (c *content) xlsx(out io.Writer) error {
 		waiting = append(waiting, []any{m.LastAt.Time(), c.caller(m), line, asked, int64(m.Times), int64(m.Attempts), m.LostAt.Time()})
 	}
 	write(w.Missed, []sheet.Column{
-		{Name: w.LastAt + zone, Kind: sheet.Time}, {Name: w.Caller, Kind: sheet.Text}, {Name: w.Line, Kind: sheet.Text}, {Name: w.Asked, Kind: sheet.Text},
+		{Name: w.LastAt + zone, Kind: sheet.Time}, {Name: w.Caller, Kind: sheet.Prose}, {Name: w.Line, Kind: sheet.Text}, {Name: w.Asked, Kind: sheet.Prose},
 		{Name: w.Times, Kind: sheet.Number}, {Name: strings.ReplaceAll(w.Tried, "\u00ad", ""), Kind: sheet.Number}, {Name: w.LostAt + zone, Kind: sheet.Time},
 	}, waiting)
 	return errors.Join(err, book.Close())

@@ -5,7 +5,7 @@
 // length takes the same memory.
 //
 //	rows ──▶ Writer ──▶ CSV:  disarmed text ──▶ out, at once
-//	                └─▶ XLSX: typed cells ──▶ a temporary file ──▶ zip ──▶ out, with Close
+//	                └─▶ XLSX: typed cells ──▶ a temporary file ──▶ Workbook ──▶ zip ──▶ out, with Close
 //
 // In CSV a text is disarmed by a ' in front (OWASP, CSV injection) if its first
 // character that shows is one of = + - @ or a full-width form of these, or if it

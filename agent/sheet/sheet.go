@@ -23,6 +23,7 @@ const (
 	Flag                 // bool
 	Decimal              // string, as "1.80": an amount that is added up
 	Share                // string, as "0.8750": a part of 1, in a workbook as percent
+	Prose                // string: words to be read, in a wide column
 )
 
 // Column is one column of a table.
@@ -79,7 +80,7 @@ func csvCell(c Column, cell any, zone *time.Location) (string, error) {
 	case nil:
 		return "", nil
 	case string:
-		if c.Kind == Text {
+		if c.Kind == Text || c.Kind == Prose {
 			return Disarm(v), nil
 		}
 		if _, err := strconv.ParseFloat(v, 64); (c.Kind == Decimal || c.Kind == Share) && err == nil {

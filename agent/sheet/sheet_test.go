@@ -236,7 +236,7 @@ func TestWorkbook(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, name := range []string{"Итог", "=1+1", "third"} {
-		w, err := book.Sheet(name, []sheet.Column{{Name: "name", Kind: sheet.Text}, {Name: "level", Kind: sheet.Share}})
+		w, err := book.Sheet(name, []sheet.Column{{Name: "name", Kind: sheet.Prose}, {Name: "level", Kind: sheet.Share}})
 		write(t, w, err, []any{name, "0.8750"}, []any{nil, nil})
 	}
 	if err := book.Close(); err != nil {

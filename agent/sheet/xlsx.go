@@ -78,7 +78,8 @@ func NewWorkbook(w io.Writer, zone *time.Location) (_ *Workbook, err error) {
 		return n
 	}
 	// "@" keeps a text a text when somebody edits the cell.
-	b.styles = map[Kind]int{Text: style("@", false), Time: style("yyyy-mm-dd hh:mm:ss", false), Duration: style("[h]:mm:ss", false), Share: style("0.0%", false)}
+	text := style("@", false)
+	b.styles = map[Kind]int{Text: text, Prose: text, Time: style("yyyy-mm-dd hh:mm:ss", false), Duration: style("[h]:mm:ss", false), Share: style("0.0%", false)}
 	b.head = style("", true)
 	if err != nil {
 		return nil, errors.Join(err, b.file.Close())
@@ -103,7 +104,7 @@ func (b *Workbook) Sheet(name string, columns []Column) (_ Writer, err error) {
 		return nil, err
 	}
 	for i, c := range columns {
-		width := map[Kind]float64{Text: 18, Time: 20, Duration: 10, Number: 10, Flag: 8, Decimal: 10, Share: 10}[c.Kind]
+		width := map[Kind]float64{Text: 18, Prose: 36, Time: 20, Duration: 10, Number: 10, Flag: 8, Decimal: 10, Share: 10}[c.Kind]
 		if err := t.sheet.SetColWidth(i+1, i+1, width); err != nil {
 			return nil, err
 		}
@@ -177,7 +178,7 @@ func (t *xlsxTable) cell(c Column, cell any) (any, error) {
 	case nil:
 		return nil, nil
 	case string:
-		if c.Kind == Text {
+		if c.Kind == Text || c.Kind == Prose {
 			if v == "" {
 				return nil, nil
 			}
