@@ -370,7 +370,7 @@ func barCell(r *journal.Row) cell { return cell{bar: [3]int64{r.Answered, r.Miss
 
 func (c *content) figureColumns(names []string) (columns []column) {
 	for _, name := range names {
-		width := 41.0
+		width := 40.0
 		if name == "talk_total_ms" {
 			width = 46
 		}

@@ -125,7 +125,11 @@ func (w *words) step(at string, step journal.Step) string {
 		}
 	case journal.Weekly:
 		if t, err := time.Parse(time.DateOnly, at); err == nil {
-			return w.day(t) + " – " + w.day(t.AddDate(0, 0, 6))
+			last := t.AddDate(0, 0, 6)
+			if last.Month() == t.Month() {
+				return strconv.Itoa(t.Day()) + "–" + w.day(last)
+			}
+			return w.day(t) + " – " + w.day(last)
 		}
 	case journal.Monthly:
 		if t, err := time.Parse("2006-01", at); err == nil {

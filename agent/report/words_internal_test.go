@@ -140,6 +140,30 @@ func TestWords_Numbers(t *testing.T) {
 	}
 }
 
+func TestWords_Steps(t *testing.T) {
+	for _, tt := range []struct {
+		step                     journal.Step
+		at, russian, mark, other string
+	}{
+		{journal.Hourly, "2026-10-25T02:00+03:00", "02:00", "2", "02:00"},
+		{journal.Daily, "2026-05-04", "пн 4 мая", "4", "Mon 4 May"},
+		{journal.Weekly, "2026-10-05", "5–11 окт", "5 окт", "5–11 Oct"},
+		{journal.Weekly, "2026-09-28", "28 сен – 4 окт", "28 сен", "28 Sep – 4 Oct"},
+		{journal.Monthly, "2026-05", "май 2026", "май 26", "May 2026"},
+		{journal.Monthly, "strange", "strange", "strange", "strange"},
+	} {
+		if got := russian().step(tt.at, tt.step); got != tt.russian {
+			t.Errorf("%s: %q, want %q", tt.at, got, tt.russian)
+		}
+		if got := english().step(tt.at, tt.step); got != tt.other {
+			t.Errorf("%s: %q, want %q", tt.at, got, tt.other)
+		}
+		if got := russian().mark(tt.at, tt.step); got != tt.mark {
+			t.Errorf("%s: %q, want %q", tt.at, got, tt.mark)
+		}
+	}
+}
+
 func TestFigure_Change(t *testing.T) {
 	w := english()
 	count := func(n int64) figure { return figure{known: true, n: n} }
