@@ -248,6 +248,7 @@ func (l *language) Lasting(ms int64) string {
 //	cause CAUSE       the hang-up cause      reason RECORD     why it has its status, or ""
 //	money COST        12,60 ₽; a null is a dash
 //	segment TEXT      as one part of a path
+//	id CALL           the id of a call's element
 //	words TEXT...     a list, to range over
 //	text *STRING      the text, or a dash
 //	asset NAME        the address of an asset
@@ -303,6 +304,7 @@ func (l *language) funcs(zone *time.Location, now func() time.Time) template.Fun
 		"yes":     func(b *bool) bool { return b != nil && *b },
 		"span":    l.Span,
 		"segment": url.PathEscape,
+		"id":      func(call string) string { return "call-" + elementID(call) },
 		"words":   func(list ...string) []string { return list },
 		"cause":   l.Cause, "reason": l.Reason, "money": l.Money,
 		"plain": plain, "integer": integer,

@@ -72,6 +72,8 @@ func (s *Site) routes() {
 	s.page("GET /live", "live", s.live)
 	s.page("GET /missed", "missed", s.missed)
 	s.page("POST /missed/spam", "missed", s.markSpam)
+	s.page("GET /voicemail", "voicemail", s.voicemail)
+	s.page("GET /faxes", "faxes", s.faxes)
 	s.page("GET /stats", "stats", s.stats)
 	s.page("GET /calls/{id}", "call", s.call)
 	s.page("POST /calls/{id}/tags", "call", s.tagCall)
@@ -98,6 +100,8 @@ var menu = []menuEntry{
 	{"journal", "/", false},
 	{"live", "/live", false},
 	{"missed", "/missed", false},
+	{"voicemail", "/voicemail", false},
+	{"faxes", "/faxes", false},
 	{"stats", "/stats", false},
 	{"reports", "/reports", false},
 }
