@@ -26,7 +26,7 @@ var mayImport = map[string][]string{
 	"agent":                 {"agent", "connectors", "storage"},
 	"agent/call":            {},
 	"agent/journal":         {"agent/call"},
-	"agent/config":          {},
+	"agent/config":          {"agent/schedule"},
 	"agent/access":          {"agent/call"},
 	"agent/media":           {"agent/call"},
 	"agent/api":             {"agent/access", "agent/call", "agent/journal", "agent/media", "agent/report", "agent/sheet", "agent/transport", "storage"},
@@ -35,6 +35,7 @@ var mayImport = map[string][]string{
 	"agent/forward":         {"agent/call", "storage"},
 	"agent/collect":         {"agent/config", "agent/transport", "agent/uplink"},
 	"agent/report":          {"agent/call", "agent/journal", "agent/sheet"},
+	"agent/schedule":        {},
 	"agent/sheet":           {},
 	"agent/transport":       {},
 	"agent/uplink":          {},
@@ -55,7 +56,7 @@ var mayImport = map[string][]string{
 // onlyStandardLibrary and clockless are the packages that must stay pure.
 var (
 	onlyStandardLibrary = []string{"agent/call"}
-	clockless           = []string{"agent/call", "agent/journal"}
+	clockless           = []string{"agent/call", "agent/journal", "agent/schedule"}
 )
 
 // sourceFile is one Go file that is part of the program, not of its tests.
