@@ -121,7 +121,7 @@ func ParseCollect(path string, data []byte, env Env) (*Collect, error) {
 	}
 	dec := toml.NewDecoder(bytes.NewReader(data)).DisallowUnknownFields()
 	if err := dec.Decode(&c); err != nil {
-		return nil, &Error{path, layoutOf[Collect]().decodeProblems(err)}
+		return nil, &Error{path, layoutOf[Collect]().decodeProblems(err, data)}
 	}
 	v := checker{env: env, dir: filepath.Dir(path), places: index(data)}
 	v.texts(reflect.ValueOf(&c).Elem(), "")

@@ -24,6 +24,9 @@ type Config struct {
 	HTTP      HTTP       `toml:"http"`
 	Uplink    Uplink     `toml:"uplink"`
 	Forward   []Forward  `toml:"forward"`
+	Mail      Mail       `toml:"mail"`
+	Report    []Report   `toml:"report"`
+	Alert     []Alert    `toml:"alert"`
 	Rules     Rules      `toml:"rules"`
 	Retention Retention  `toml:"retention"`
 	Employee  []Employee `toml:"employee"`
@@ -262,6 +265,7 @@ func (c *Config) SecretFiles() (paths []string) {
 		add(t.TokenFile)
 	}
 	add(c.Uplink.TokenFile)
+	add(c.Mail.PasswordFile)
 	for _, f := range c.Forward {
 		add(f.SecretFile)
 		add(f.Credentials)

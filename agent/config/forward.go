@@ -124,10 +124,10 @@ func (v *validator) forwardURL(at string, f *Forward, kind forwardKind) {
 
 func (v *validator) forwardFilter(at string, f *Forward) {
 	for n, word := range f.Direction {
-		v.oneOf(fmt.Sprintf("%sdirection[%d]", at, n), word, "inbound", "outbound", "internal")
+		v.oneOf(fmt.Sprintf("%sdirection[%d]", at, n), word, directions...)
 	}
 	for n, word := range f.Status {
-		v.oneOf(fmt.Sprintf("%sstatus[%d]", at, n), word, "answered", "abandoned", "no_answer", "busy", "rejected", "failed", "voicemail", "fax", "self_service")
+		v.oneOf(fmt.Sprintf("%sstatus[%d]", at, n), word, statuses...)
 	}
 	if f.Start == "" {
 		f.Start = StartOldest

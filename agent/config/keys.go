@@ -217,7 +217,7 @@ func (l layout) wanted(path []string) string {
 		return "a table: [" + strings.Join(path, ".") + "]"
 	case t.Kind() == reflect.Slice:
 		return `a list of texts, as ["a", "b"]`
-	case t.Kind() == reflect.Bool:
+	case t.Kind() == reflect.Bool, t == reflect.TypeFor[*bool]():
 		return "true or false, without quotes"
 	case t.Kind() == reflect.Int:
 		return "a whole number, without quotes"

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -100,7 +101,7 @@ func Parse(path string, data []byte, env Env) (*Config, error) {
 	c := defaults(env)
 	c.Path = path
 	if err := decode(data, &c); err != nil {
-		return nil, &Error{path, layoutOf[Config]().decodeProblems(err)}
+		return nil, &Error{path, layoutOf[Config]().decodeProblems(err, data)}
 	}
 	v := validator{checker{env: env, dir: filepath.Dir(path), places: index(data)}, &c}
 	v.all()
@@ -115,29 +116,51 @@ func decode(data []byte, c *Config) error {
 	return toml.NewDecoder(bytes.NewReader(data)).DisallowUnknownFields().Decode(c)
 }
 
-// decodeProblems turns what go-toml says into what an administrator can use.
-func (l layout) decodeProblems(err error) []Problem {
+// decodeProblems turns what go-toml says of data into what an administrator can use.
+func (l layout) decodeProblems(err error, data []byte) []Problem {
 	var missing *toml.StrictMissingError
 	if errors.As(err, &missing) {
+		places := index(data)
 		out := make([]Problem, 0, len(missing.Errors))
 		for i := range missing.Errors {
-			e := &missing.Errors[i]
-			line, column := e.Position()
-			out = append(out, Problem{line, column, strings.Join(e.Key(), "."), l.unknownKey(e.Key())})
+			key, line, column := keyOf(&missing.Errors[i], places)
+			out = append(out, Problem{line, column, strings.Join(key, "."), l.unknownKey(key)})
 		}
 		return out
 	}
 	var e *toml.DecodeError
 	if errors.As(err, &e) {
-		line, column := e.Position()
-		return []Problem{{line, column, strings.Join(e.Key(), "."), l.typeText(e)}}
+		var places map[string]place
+		if len(e.Key()) > 0 { // else it is no TOML, in which nothing has a place
+			places = index(data)
+		}
+		key, line, column := keyOf(e, places)
+		return []Problem{{line, column, strings.Join(key, "."), l.typeText(e, key)}}
 	}
 	return []Problem{{Text: err.Error()}}
 }
 
-func (l layout) typeText(e *toml.DecodeError) string {
+// keyOf is what an error is about, and where that stands. go-toml leaves out of a
+// key what is above it in an inline table.
+func keyOf(e *toml.DecodeError, places map[string]place) (key []string, line, column int) {
+	line, column = e.Position()
+	best, at := "", 0
+	for path, p := range places {
+		if p.line == line && p.column <= column && (p.column > at || p.column == at && len(path) < len(best)) {
+			best, at = path, p.column
+		}
+	}
+	if best == "" {
+		return e.Key(), line, column
+	}
+	return strings.Split(itemNumber.ReplaceAllString(best, ""), "."), line, column
+}
+
+var itemNumber = regexp.MustCompile(`\[\d+\]`)
+
+func (l layout) typeText(e *toml.DecodeError, key []string) string {
 	text := strings.TrimPrefix(e.Error(), "toml: ")
-	if want := l.wanted(e.Key()); want != "" {
+	if want := l.wanted(key); want != "" {
 		return "wrong type: want " + want + " (" + text + ")"
 	}
 	return text
@@ -201,7 +224,7 @@ func Place(path string, named bool, env Env) (Agent, error) {
 		Agent *Agent `toml:"agent"`
 	}{&c.Agent}
 	if err := toml.Unmarshal(b, &only); err != nil {
-		return c.Agent, &Error{path, layoutOf[Config]().decodeProblems(err)}
+		return c.Agent, &Error{path, layoutOf[Config]().decodeProblems(err, b)}
 	}
 	return c.Agent, nil
 }

@@ -40,6 +40,7 @@ func (v *validator) all() {
 	v.http()
 	v.uplink()
 	v.forwards()
+	v.mail()
 	v.rules()
 	v.retention()
 	v.people()
@@ -482,7 +483,7 @@ func (v *checker) own(path string) {
 	inline := false
 	for key, p := range v.places {
 		last := key[strings.LastIndex(key, ".")+1:]
-		inline = inline || (last == "secret" || last == "token") && p.kind == unstable.String
+		inline = inline || (last == "secret" || last == "token" || last == "password") && p.kind == unstable.String
 	}
 	if st, err := os.Stat(path); inline && err == nil && os.PathSeparator == '/' && st.Mode().Perm()&0o007 != 0 {
 		v.warn("%s holds secrets and can be read by everybody: chmod o-rwx it, or use secret_file", path)
