@@ -161,6 +161,7 @@ var (
 	statuses      = []string{"answered", "abandoned", "no_answer", "busy", "rejected", "failed", "voicemail", "fax", "self_service"}
 	callTypes     = []string{"unique", "repeat", "target", "callback", "called_back", "came_back", "lost", "short", "spam"}
 	thingsToHave  = []string{"recording", "voicemail", "fax"}
+	periods       = []string{"today", "yesterday", "this-week", "last-week", "this-month", "last-month", "7d", "30d", "all"}
 	reportFormats = []string{ReportPDF, ReportXLSX, ReportCSV}
 )
 
@@ -270,7 +271,7 @@ func (v *validator) reports() {
 			r.Format = ReportPDF
 		}
 		v.oneOf(at+"format", r.Format, reportFormats...)
-		v.oneOf(at+"period", r.Period, schedule.Periods()...)
+		v.oneOf(at+"period", r.Period, periods...)
 		v.recipients(at, r.To)
 		v.lang(at+"lang", &r.Lang)
 		v.filter(at+"filter.", &r.Filter)

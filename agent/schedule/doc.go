@@ -1,5 +1,5 @@
-// Package schedule says when something is due, and which days it is about, in
-// the words of a configuration and by the clock of a time zone.
+// Package schedule says when something is due, in the words of a configuration and
+// by the clock of a time zone.
 //
 // The invariant: a Schedule names each moment once, on every day of the year. An
 // hour that a clock shows twice in autumn counts once, the first time; a time that
@@ -10,6 +10,4 @@
 //	"weekly mon,thu 8:00" ├─▶ Parse ──▶ Schedule ────┤
 //	"monthly 31 08:00"    │  (29 to 31: the last     └─▶ Latest: the last one that has come
 //	"30 7 * * mon-fri"   ─┘   day of a short month)
-//
-//	"last-week", a moment ──▶ Period ──▶ [from, to) in days of the zone
 package schedule

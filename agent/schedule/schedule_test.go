@@ -105,31 +105,3 @@ func TestSchedule_NamesEachMomentOnce(t *testing.T) {
 		}
 	})
 }
-
-func TestPeriod(t *testing.T) {
-	berlin := zone(t, "Europe/Berlin")
-	at := time.Date(2026, 3, 30, 8, 0, 0, 0, berlin) // the Monday after the clocks were set
-	for word, want := range map[string]string{
-		"today":        "2026-03-30T00:00:00+02:00 2026-03-30T08:00:00+02:00",
-		"yesterday":    "2026-03-29T00:00:00+01:00 2026-03-30T00:00:00+02:00",
-		"last-7-days":  "2026-03-23T00:00:00+01:00 2026-03-30T00:00:00+02:00",
-		"last-30-days": "2026-02-28T00:00:00+01:00 2026-03-30T00:00:00+02:00",
-		"this-week":    "2026-03-30T00:00:00+02:00 2026-03-30T08:00:00+02:00",
-		"last-week":    "2026-03-23T00:00:00+01:00 2026-03-30T00:00:00+02:00",
-		"this-month":   "2026-03-01T00:00:00+01:00 2026-03-30T08:00:00+02:00",
-		"last-month":   "2026-02-01T00:00:00+01:00 2026-03-01T00:00:00+01:00",
-		"last-quarter": "2025-10-01T00:00:00+02:00 2026-01-01T00:00:00+01:00",
-		"last-year":    "2025-01-01T00:00:00+01:00 2026-01-01T00:00:00+01:00",
-	} {
-		from, to, err := Period(word, at)
-		if got := from.Format(time.RFC3339) + " " + to.Format(time.RFC3339); err != nil || got != want {
-			t.Errorf("%s: %s, %v, want %s", word, got, err, want)
-		}
-	}
-	if _, _, err := Period("last-wek", at); err == nil {
-		t.Error("a word that is none was taken")
-	}
-	if from, to, _ := Period("last-month", time.Date(2026, 3, 31, 8, 0, 0, 0, berlin)); from.Format(time.DateOnly) != "2026-02-01" || to.Format(time.DateOnly) != "2026-03-01" {
-		t.Errorf("the month before the 31st of March: %s to %s", from, to)
-	}
-}
