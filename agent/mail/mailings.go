@@ -103,6 +103,7 @@ type Mailings struct {
 	send    Sender
 	reports []config.Report
 	lanes   map[string]*lane
+	gone    map[string]*lane // configured no more, and not at their ends yet
 	ended   bool
 }
 
@@ -113,7 +114,7 @@ func New(o Options) (*Mailings, error) {
 		o.Open = func(m config.Mail) Sender { return NewServer(m, o.Logger) }
 	}
 	n, err := openNotes(o.Path)
-	return &Mailings{o: o, notes: n, slots: make(chan struct{}, mostOpen), lanes: map[string]*lane{}}, err
+	return &Mailings{o: o, notes: n, slots: make(chan struct{}, mostOpen), lanes: map[string]*lane{}, gone: map[string]*lane{}}, err
 }
 
 // Apply starts what is new, stops what is gone, and lets what changed go on with
@@ -145,15 +146,44 @@ func (m *Mailings) Apply(server config.Mail, reports []config.Report, alerts []c
 	keys := map[string]bool{}
 	for key, src := range wanted {
 		keys[key] = true
-		if old := m.lanes[key]; old == nil || !sameSource(old.src, src) {
+		switch old, gone := m.lanes[key], m.gone[key]; {
+		case old == nil:
+			m.start(key, src, gone)
+		case !sameSource(old.src, src):
 			m.start(key, src, old)
 		}
 	}
 	for key, l := range m.lanes {
 		if !keys[key] {
 			delete(m.lanes, key)
+			m.gone[key] = l
 			l.end()
+			go func() {
+				<-l.done
+				m.forget(key, l)
+			}()
 		}
+	}
+	m.tidy()
+}
+
+// forget lets go of a lane that has ended, unless it came back.
+func (m *Mailings) forget(key string, l *lane) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.gone[key] == l {
+		delete(m.gone, key)
+	}
+	if !m.ended {
+		m.tidy()
+	}
+}
+
+// tidy forgets what is noted of lanes that are configured no more.
+func (m *Mailings) tidy() {
+	keys := map[string]bool{}
+	for key := range m.lanes {
+		keys[key] = true
 	}
 	if err := m.notes.keep(keys); err != nil {
 		m.o.Logger.Warn("what is configured no more is still noted", "err", err)
@@ -235,6 +265,9 @@ func (m *Mailings) End() <-chan struct{} {
 	lanes := make([]*lane, 0, len(m.lanes))
 	for _, l := range m.lanes {
 		l.end()
+		lanes = append(lanes, l)
+	}
+	for _, l := range m.gone {
 		lanes = append(lanes, l)
 	}
 	go func() {
