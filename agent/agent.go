@@ -20,6 +20,7 @@ import (
 	"calljournal/agent/config"
 	"calljournal/agent/forward"
 	"calljournal/agent/journal"
+	"calljournal/agent/mail"
 	"calljournal/agent/media"
 	"calljournal/agent/transport"
 	"calljournal/agent/uplink"
@@ -113,6 +114,7 @@ type Agent struct {
 	lastCall  atomic.Pointer[api.LastCall]
 	retention retention
 	forwards  *forward.Forwarders
+	mailings  *mail.Mailings
 	screens   screens // the ingest goroutine's own
 }
 
@@ -189,6 +191,7 @@ func New(o Options) (_ *Agent, err error) {
 	}
 	a.media = library(c, o)
 	a.forwards = a.newForwarders()
+	a.mailings = a.newMailings()
 	a.metrics = newMetrics(a)
 	a.books.broken = a.metrics.panics.Inc
 	a.access = access.NewLog(filepath.Join(c.Agent.DataDir, "access.log"))
@@ -203,7 +206,7 @@ func New(o Options) (_ *Agent, err error) {
 		Reload: reload,
 		Agent:  c.Agent.Name, Version: o.Version, Store: a.store, Status: a.Status, Live: a.Live, Books: a,
 		Media: a.media, Access: a.access, Users: a.users, Zone: c.Agent.Location(), Healthy: a.healthy, Ready: a.ready,
-		DeadLetters: deadLetters{a.forwards}, Rules: a.rules, Directory: a.directory.Load, Config: a.configuration, Log: a.Said, Metrics: a.metrics.registry, Logger: o.Logger, Now: o.Now,
+		DeadLetters: deadLetters{a.forwards}, Outgoing: outgoing{a.mailings}, Rules: a.rules, Directory: a.directory.Load, Config: a.configuration, Log: a.Said, Metrics: a.metrics.registry, Logger: o.Logger, Now: o.Now,
 	})
 	a.server.SetTokens(tokens(c))
 	if a.users != nil {
@@ -289,6 +292,7 @@ func (a *Agent) Run(ctx context.Context) error {
 
 	c := a.config.Load()
 	a.forwards.Apply(forwards(c))
+	a.mailings.Apply(c.Mail, c.Report, c.Alert)
 	var lost error // read when committed is closed
 	committed := stage(func() { lost = a.commit(cancel) })
 	ingested := stage(a.ingest)
@@ -333,11 +337,12 @@ func (a *Agent) Run(ctx context.Context) error {
 			return false
 		}
 	}
-	forwarded := a.forwards.End() // while the links end: nothing is to wait for a far side
+	forwarded, mailed := a.forwards.End(), a.mailings.End() // while the links end: nothing is to wait for a far side
 	ended := in(time.After(linksEndWithin), "links", stage(links.Wait))
 	close(a.noMore) // what a link says after this is lost to a gap
 	written := in(deadline, "ingest", ingested) && in(deadline, "commit", committed) && in(deadline, "retention", retained)
 	in(time.After(forwardsEndWithin), "forwarders", forwarded)
+	in(time.After(mailEndsWithin), "mail", mailed)
 	in(time.After(linksEndWithin), "retention of files", swept) // a folder may hang: nothing is lost by that
 	a.server.End()
 	if a.site != nil {

@@ -12,6 +12,7 @@
 //	                                        ▲                                       ▼
 //	                    Ticked, Live, glance ─┘                   api.Server: feed, calls, status
 //	                              │                               forward: each far side at its pace
+//	                              │                               mail: each address at its pace
 //	                              └──▶ live events ──────────────────▲
 //
 // While a commit runs, changes gather in the next group: a burst of hang-ups
@@ -23,5 +24,5 @@
 // type, who was called back, what it cost, is added by the books in the commit
 // goroutine, so that the trackers never wait for a reading of the journal.
 //
-// The end, in order: links and forwarders, events, the last group, servers, store.
+// The end, in order: links, forwarders and mail, events, the last group, servers, store.
 package agent

@@ -6,6 +6,7 @@ import (
 
 	"calljournal/agent/api"
 	"calljournal/agent/call"
+	"calljournal/agent/mail"
 	"calljournal/agent/uplink"
 )
 
@@ -103,6 +104,7 @@ func (s states) Collect(out chan<- prometheus.Metric) {
 		put(desc("forward_live_sent_total", "Live events told.", "forward"), counter, float64(f.LiveSent), f.Name)
 		put(desc("forward_live_lost_total", "Live events that could not be told.", "forward"), counter, float64(f.LiveLost), f.Name)
 	}
+	s.mailings(put)
 	if u := s.a.uplinkStatus(); u != nil {
 		up := 0.0
 		if u.State == uplink.Up {
@@ -128,5 +130,32 @@ func (s states) Collect(out chan<- prometheus.Metric) {
 		put(desc("consumer_lag_seconds", "Age of the oldest entry that a consumer has not stored.", "consumer"), gauge, float64(c.LagMs)/1000, c.Name)
 		put(desc("consumer_position", "Number of the newest entry that a consumer has stored, as it says.", "consumer"), gauge, float64(c.Seq), c.Name)
 		put(desc("consumer_missed", "Entries that a consumer had not stored and that are no longer kept.", "consumer"), gauge, float64(c.Missed), c.Name)
+	}
+}
+
+// mailings adds up what goes to several addresses: a label is no place for those.
+func (s states) mailings(put func(*prometheus.Desc, prometheus.ValueType, float64, ...string)) {
+	type of struct{ kind, name string }
+	type sum struct{ stuck, aside, waiting, sent, failed float64 }
+	sums := map[of]sum{}
+	for _, m := range s.a.mailings.Status() {
+		k := of{m.Kind, m.Name}
+		x := sums[k]
+		if m.State == mail.StateStuck {
+			x.stuck++
+		}
+		x.aside += float64(len(m.Aside))
+		x.waiting = max(x.waiting, float64(m.Waiting))
+		x.sent += float64(m.Sent)
+		x.failed += float64(m.Failed)
+		sums[k] = x
+	}
+	const gauge, counter = prometheus.GaugeValue, prometheus.CounterValue
+	for k, x := range sums {
+		put(desc("mail_stuck", "Addresses that a report or an alert cannot be mailed to.", "kind", "name"), gauge, x.stuck, k.kind, k.name)
+		put(desc("mail_aside", "Mails that were refused or given up since one last got through.", "kind", "name"), gauge, x.aside, k.kind, k.name)
+		put(desc("mail_waiting", "Missed calls that an alert has still to mail.", "kind", "name"), gauge, x.waiting, k.kind, k.name)
+		put(desc("mail_sent_total", "Mails that the mail server took.", "kind", "name"), counter, x.sent, k.kind, k.name)
+		put(desc("mail_failed_total", "Tries that failed.", "kind", "name"), counter, x.failed, k.kind, k.name)
 	}
 }

@@ -50,6 +50,13 @@ func (a *Agent) Reload(c *config.Config) (applied, restart []string) {
 		next.Forward = c.Forward
 		a.forwards.Apply(forwards(&next))
 	}
+	mailed := changed("[mail]", c.Mail == old.Mail, &applied)
+	mailed = changed("[[report]]", reflect.DeepEqual(c.Report, old.Report), &applied) || mailed
+	mailed = changed("[[alert]]", reflect.DeepEqual(c.Alert, old.Alert), &applied) || mailed
+	if mailed {
+		next.Mail, next.Report, next.Alert = c.Mail, c.Report, c.Alert
+		a.mailings.Apply(next.Mail, next.Report, next.Alert)
+	}
 	if changed("uplink.token", c.Uplink.Token == old.Uplink.Token, &applied) {
 		next.Uplink.Token = c.Uplink.Token
 	}

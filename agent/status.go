@@ -23,7 +23,7 @@ func (a *Agent) Status(ctx context.Context) (api.Status, error) {
 	st := api.Status{
 		Agent: c.Agent.Name, Version: a.o.Version, StartedAt: a.startedAt, At: call.MomentOf(a.now()),
 		State: api.StateWell, Problems: []string{}, Warnings: a.warnings(c),
-		Links: []api.Link{}, Consumers: []api.Consumer{}, Forwarders: []api.Forwarder{}, LastCall: a.lastCall.Load(),
+		Links: []api.Link{}, Consumers: []api.Consumer{}, Forwarders: []api.Forwarder{}, Mailings: []api.Mailing{}, LastCall: a.lastCall.Load(),
 	}
 	open, err := a.openCalls(ctx)
 	if err != nil {
@@ -68,6 +68,7 @@ func (a *Agent) Status(ctx context.Context) (api.Status, error) {
 	a.sweepStatus(&st)
 	st.Warnings = append(st.Warnings, a.media.Trouble(ctx)...)
 	a.forwardStatus(&st)
+	a.mailStatus(&st)
 	switch n := a.access.Lost(); {
 	case a.access.Failing():
 		st.Problems = append(st.Problems, fmt.Sprintf("access log: %d entries could not be written: see to room and permissions in %s", n, c.Agent.DataDir))

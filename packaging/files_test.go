@@ -60,7 +60,7 @@ var commented = regexp.MustCompile(`(?m)^# (\[\[?[a-z.]+\]\]?|[a-z_]+ = .*)$`)
 func TestExample_Parses(t *testing.T) {
 	parse(t, packaging.Example)
 	all := parse(t, commented.ReplaceAllString(packaging.Example, "$1"))
-	if len(all.Employee) != 1 || len(all.Line) != 1 || len(all.Tariff) != 1 || len(all.Forward) != 4 || len(all.HTTP.Token) != 3 {
+	if len(all.Employee) != 1 || len(all.Line) != 1 || len(all.Tariff) != 1 || len(all.Forward) != 4 || len(all.Report) != 1 || len(all.Alert) != 1 || len(all.HTTP.Token) != 3 {
 		t.Errorf("not every table is shown: %s", all.Redacted())
 	}
 }

@@ -66,6 +66,7 @@ type Options struct {
 	// Reload reads the configuration again; nil: there is no file.
 	Reload      func() (applied, restart []string, err error)
 	DeadLetters DeadLetters
+	Outgoing    Outgoing // nil: no mail
 	Books       Books
 	Rules       func() journal.Rules      // those in force; nil is the default ones
 	Config      func() Configuration      // in force, redacted
@@ -160,6 +161,7 @@ func (s *Server) routes() {
 	s.technicianRoutes(api)
 	s.liveRoutes(api)
 	s.forwardRoutes(api)
+	s.mailRoutes(api)
 	s.accessRoutes(api)
 	s.directoryRoute(api)
 	s.journalRoutes()

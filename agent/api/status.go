@@ -5,7 +5,7 @@ import "calljournal/agent/call"
 // States of the daemon as a whole.
 const (
 	StateWell     = "well"
-	StateDegraded = "degraded" // a link down, a forwarder stuck, the disk short
+	StateDegraded = "degraded" // a link down, a forwarder or a mailing stuck, the disk short
 )
 
 // States of a link.
@@ -36,6 +36,7 @@ type Status struct {
 	Consumers  []Consumer  `json:"consumers"`
 	Uplink     *Uplink     `json:"uplink"` // null without [uplink]
 	Forwarders []Forwarder `json:"forwarders"`
+	Mailings   []Mailing   `json:"mailings"`
 	Gaps       []call.Gap  `json:"gaps"` // the newest
 }
 
@@ -191,4 +192,31 @@ type Forwarder struct {
 	Failed       uint64      `json:"failed"` // tries, in this run
 	LiveSent     uint64      `json:"live_sent"`
 	LiveLost     uint64      `json:"live_lost"` // live events that could not be told
+}
+
+// Mailing is a report or an alert to one address.
+type Mailing struct {
+	Kind    string      `json:"kind" enum:"report,alert"`
+	Name    string      `json:"name"`
+	To      string      `json:"to"`
+	State   string      `json:"state" enum:"well,retrying,stuck"`
+	NextAt  call.Moment `json:"next_at"`  // when the next mail is due; null: an alert about which there is nothing to mail
+	Waiting int         `json:"waiting"`  // missed calls that it will be about
+	SentAt  call.Moment `json:"sent_at"`  // when the mail server last took one
+	Since   call.Moment `json:"since"`    // not well since; null while it is
+	Error   string      `json:"error"`    // why
+	NextTry call.Moment `json:"next_try"` // of the mail that failed
+	Tries   int         `json:"tries"`    // of it
+	Aside   []MailAside `json:"aside"`    // mails that were refused or given up since one last got through
+	Missed  uint64      `json:"missed"`   // entries of the feed that retention dropped before the alert looked at them
+	Sent    uint64      `json:"sent"`     // mails, in this run
+	Failed  uint64      `json:"failed"`   // tries, in this run
+}
+
+// MailAside is a mail that is not tried any more.
+type MailAside struct {
+	What  string      `json:"what"`
+	At    call.Moment `json:"at"`
+	Tries int         `json:"tries"`
+	Error string      `json:"error"`
 }

@@ -9,6 +9,7 @@
 //	each [[pbx]]  ──▶ connector, one short session ───────────┤
 //	folders, disk, clock, unit, manager.conf of this machine ─┼──▶ []Finding
 //	[http], [[forward]], [uplink] ──▶ certificates, reach ────┤
+//	[mail] ──▶ encryption, sign-in; nothing is sent ──────────┤
 //	daemon, or its journal ──▶ status, or Check ──────────────┘
 //
 // A check is a method of examination that adds findings; Examine lists them. One

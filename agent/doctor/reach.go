@@ -5,12 +5,14 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/url"
 	"os"
 	"time"
 
 	"calljournal/agent/config"
+	"calljournal/agent/mail"
 )
 
 // expiresSoon is when a certificate should have been renewed.
@@ -72,6 +74,27 @@ func (x *examination) farSides(ctx context.Context) {
 	}
 	if u := x.Config.Uplink.URL; u != "" {
 		x.reach(ctx, "uplink", "centre", u)
+	}
+	x.mail(ctx)
+}
+
+// mail signs in to the mail server, as a mail would. Nothing is sent.
+func (x *examination) mail(ctx context.Context) {
+	m := x.Config.Mail
+	if m.Server == "" {
+		return
+	}
+	m.Timeout.Duration = x.Patience
+	encrypted, err := mail.NewServer(m, slog.New(slog.DiscardHandler)).Probe(ctx)
+	switch {
+	case err != nil:
+		x.add(Fault, "mail", m.Server, err.Error(), "correct [mail]: server, tls, ca, username, password_file; reports and missed calls are mailed late meanwhile")
+	case encrypted == "":
+		x.add(Well, "mail", m.Server, "takes mail from this machine, unencrypted", "")
+	case m.Username == "":
+		x.add(Well, "mail", m.Server, "reached over "+encrypted+"; without a user name: whether it takes our mail shows only when one is sent", "")
+	default:
+		x.add(Well, "mail", m.Server, "signed in as "+m.Username+" over "+encrypted, "")
 	}
 }
 

@@ -73,12 +73,16 @@ type lane struct {
 	asked  call.Moment // a mail that somebody asked for arrived, and is not in n yet
 }
 
-// run works until stop ends; a mail under way ends with abort.
-func (l *lane) run(stop, abort context.Context) {
+// begin finds where to go on from.
+func (l *lane) begin() {
 	n, known := l.m.notes.get(l.key)
 	l.src.begin(l.o.Now(), &n, known)
 	l.set(n)
-	if !l.save(stop, n) {
+}
+
+// run works until stop ends; a mail under way ends with abort.
+func (l *lane) run(stop, abort context.Context) {
+	if !l.save(stop, l.note()) {
 		return
 	}
 	for stop.Err() == nil {

@@ -230,12 +230,15 @@ func (m *Mailings) start(key string, src source, old *lane) {
 	m.lanes[key] = l
 	if old != nil {
 		old.end()
+	} else {
+		l.begin() // here, so that a new alert misses nothing that comes after Apply
 	}
 	go func() {
 		defer close(l.done)
 		defer endMail()
 		if old != nil {
 			<-old.done
+			l.begin()
 		}
 		l.run(stop, abort)
 	}()

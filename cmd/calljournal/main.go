@@ -50,6 +50,7 @@ type verbs struct {
 	Consumer consumerVerb `cmd:"" help:"Consumers of the feed."`
 	Collect  collectVerb  `cmd:"" help:"Run the centre: gather the calls of many agents into PostgreSQL. Its configuration is collect.toml."`
 	Forward  forwardVerb  `cmd:"" help:"See to the forwarders and to what a far side refused."`
+	Mail     mailVerb     `cmd:"" help:"See to the reports and alerts that are mailed."`
 	Backup   backupVerb   `cmd:"" help:"Copy the journal, also while the daemon runs."`
 	Check    checkVerb    `cmd:"" help:"Read the whole journal and say what is damaged."`
 	Compact  compactVerb  `cmd:"" help:"Give free space in the journal's file back to the disk. The daemon must be stopped."`

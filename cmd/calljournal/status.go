@@ -109,6 +109,10 @@ func printStatus(w io.Writer, st api.Status) error {
 		fmt.Fprintf(&b, "forward %s (%s): %s, sent up to %d, %d behind, oldest waiting for %s, %d dead\n",
 			plain(f.Name), f.Kind, f.State, f.Seq, f.Lag, waiting(st, f), f.Dead)
 	}
+	for _, m := range st.Mailings {
+		fmt.Fprintf(&b, "%s %s to %s: %s, last mailed %s, next %s, %d tries, %d set aside\n",
+			m.Kind, plain(m.Name), plain(m.To), m.State, ago(st.At, m.SentAt), localTime(m.NextAt), m.Tries, len(m.Aside))
+	}
 	waits := map[string]int{}
 	recorded := map[string]bool{}
 	for _, l := range st.Links {
