@@ -7,8 +7,10 @@ import (
 	"path/filepath"
 	"time"
 
+	"calljournal/agent/access"
 	"calljournal/agent/api"
 	"calljournal/agent/mail"
+	"calljournal/agent/report"
 )
 
 // mailEndsWithin is what mail gets at the end, besides what the links take.
@@ -26,9 +28,23 @@ func (a *Agent) newMailings() *mail.Mailings {
 	return m
 }
 
-// document makes what a report is mailed with.
-func (a *Agent) document(context.Context, mail.Report) (*mail.Document, error) {
-	return nil, errors.New("no report can be made yet")
+// document makes what a report is mailed with: whom the configuration names sees
+// everything.
+func (a *Agent) document(ctx context.Context, r mail.Report) (*mail.Document, error) {
+	period, err := report.PeriodOf(r.Period, r.At)
+	if err != nil {
+		return nil, err
+	}
+	in, err := api.ReportInputOf(r.Filter)
+	if err != nil {
+		return nil, err
+	}
+	in.Period, in.Format, in.Language = r.Period, r.Format, r.Lang
+	d, err := a.server.Report(ctx, access.Role{Scope: access.ScopeAdmin}, in, r.At)
+	if err != nil {
+		return nil, err
+	}
+	return &mail.Document{Name: d.Name, ContentType: d.ContentType, Body: d.Bytes, From: period.From, To: period.To}, nil
 }
 
 // mailStatus adds the mailings, and what is wrong with them: one line for each

@@ -2,10 +2,15 @@ package agent_test
 
 import (
 	"bytes"
+	"encoding/base64"
+	"encoding/json"
 	"fmt"
 	"io"
 	"mime/quotedprintable"
+	"net/http"
 	"path/filepath"
+	"reflect"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -15,6 +20,7 @@ import (
 	"calljournal/agent/call"
 	"calljournal/agent/config"
 	"calljournal/agent/mail/mailtest"
+	"calljournal/agent/report"
 )
 
 // missedCall is what a PBX says of a caller who gives up after 30 s.
@@ -34,18 +40,18 @@ func missedCall(n int) []said {
 type mailing struct {
 	*daemon
 	c    config.Config
-	on   atomic.Int64 // what its clock is ahead
-	tick time.Duration
+	on   atomic.Int64  // what its clock is ahead
+	tick time.Duration // what the timeout has grown by
 }
 
 // later sets the clock on and has everybody look at it: another timeout of [mail]
-// is a reason to.
+// is a reason to. The tests never wait for a timer so.
 func (m *mailing) later(t *testing.T, d time.Duration) {
 	t.Helper()
 	m.on.Add(int64(d))
 	m.tick += time.Second
 	next := m.c
-	next.Mail.Timeout.Duration = 30*time.Second + m.tick
+	next.Mail.Timeout.Duration = 30*time.Second + m.tick%time.Minute
 	if applied, restart := m.Reload(&next); len(restart) > 0 {
 		t.Fatalf("applied %q, restart %q", applied, restart)
 	}
@@ -98,7 +104,8 @@ func startMailing(t *testing.T, c *config.Config, facts []said) *mailing {
 	return m
 }
 
-func (m *mailing) status(t *testing.T, wanted func(api.Mailing) bool) (api.Status, api.Mailing) {
+// until lets a second pass again and again until a mailing is as wanted.
+func (m *mailing) until(t *testing.T, wanted func(api.Mailing) bool) (api.Status, api.Mailing) {
 	t.Helper()
 	for range 3000 {
 		st, err := m.Status(t.Context())
@@ -111,6 +118,7 @@ func (m *mailing) status(t *testing.T, wanted func(api.Mailing) bool) (api.Statu
 			}
 		}
 		time.Sleep(10 * time.Millisecond)
+		m.later(t, time.Second)
 	}
 	st, err := m.Status(t.Context())
 	t.Fatalf("it never came to that: %+v, %v", st.Mailings, err)
@@ -148,8 +156,8 @@ func TestMail_MissedCall(t *testing.T) {
 	c := mailConfig(t, post, "[[alert]]\nname = \"missed\"\nto = [\"boss@company.example\"]\nlang = \"ru\"\ndepartment = [\"Продажи\"]\n")
 	d := startMailing(t, c, missedCall(1))
 	recorded(t, d.daemon)
-	d.status(t, func(m api.Mailing) bool { return m.State == api.ForwarderWell })
 	d.later(t, time.Minute)
+	d.until(t, func(m api.Mailing) bool { return m.Sent == 1 })
 	mail := post.Wait(t, 1)[0]
 	if mail.To != "boss@company.example" || !mail.Encrypted || mail.User != "journal@company.example" {
 		t.Errorf("%+v", mail)
@@ -160,4 +168,95 @@ func TestMail_MissedCall(t *testing.T) {
 		}
 	}
 	d.end(t)
+}
+
+// A report goes out on its schedule with the document that GET /v1/report gives;
+// one that cannot be mailed is shown, and degrades the daemon; what is asked for
+// is mailed at once.
+func TestMail_Report(t *testing.T) {
+	post := mailtest.Start(t, mailtest.Options{TLS: "tls", Username: "journal@company.example", Password: "the-password"})
+	c := mailConfig(t, post, "tls = \"tls\"\n[[report]]\nname = \"daily\"\nformat = \"csv\"\nperiod = \"30d\"\nat = \"daily 08:00\"\nto = [\"boss@company.example\"]\nlang = \"ru\"\nfilter = { missed = true, hour = [0, 23] }\n")
+	d := startMailing(t, c, missedCall(1))
+	recorded(t, d.daemon)
+	post.Always(mailtest.PutOff)
+	d.later(t, 24*time.Hour)
+	st, m := d.until(t, func(m api.Mailing) bool { return m.State == api.ForwarderStuck })
+	if m.Kind != "report" || m.To != "boss@company.example" || m.Tries < 3 || !strings.Contains(m.Error, "greylisted") {
+		t.Errorf("%+v", m)
+	}
+	if st.State != api.StateDegraded || !strings.Contains(strings.Join(st.Problems, "\n"), "report daily: not mailed to 1 addresses") {
+		t.Errorf("%s: %q", st.State, st.Problems)
+	}
+	if b, err := json.Marshal(st); err != nil || strings.Contains(string(b), "the-password") {
+		t.Errorf("the password shows: %s, %v", b, err)
+	}
+	post.Always(mailtest.RefusedAddress)
+	st, _ = d.until(t, func(m api.Mailing) bool { return len(m.Aside) == 1 })
+	if !strings.Contains(strings.Join(st.Warnings, "\n"), "report daily: 1 mails were refused or given up") {
+		t.Errorf("%q", st.Warnings)
+	}
+	post.Always(mailtest.Taken)
+	ask := func(method, path string) (int, string) {
+		req, err := http.NewRequestWithContext(t.Context(), method, "http://"+d.Addr().String()+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Authorization", "Bearer 0123456789abcdef")
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		b, err := io.ReadAll(resp.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return resp.StatusCode, string(b)
+	}
+	if code, answer := ask("POST", "/v1/reports/nosuch/send"); code != 404 {
+		t.Errorf("%d %s", code, answer)
+	}
+	if code, answer := ask("POST", "/v1/reports/daily/send"); code != 200 || !strings.Contains(answer, `{"mails":[{"to":"boss@company.example","error":""}]}`) {
+		t.Errorf("%d %s", code, answer)
+	}
+	mail := post.Wait(t, 1)[0]
+	_, wanted := ask("GET", "/v1/report?period=30d&format=csv&missed=true&hour=0&hour=23")
+	_, encoded, _ := strings.Cut(string(mail.Body), "filename=\"report-")
+	_, encoded, _ = strings.Cut(encoded, "\r\n\r\n")
+	encoded, _, _ = strings.Cut(encoded, "\r\n--")
+	got, err := base64.StdEncoding.DecodeString(strings.ReplaceAll(encoded, "\r\n", ""))
+	if lines := strings.Split(string(got), "\n"); err != nil || len(lines) < 2 || lines[0] != strings.Split(wanted, "\n")[0] {
+		t.Errorf("%v: attached\n%s\nwant\n%s", err, got, wanted)
+	}
+	if text := body(mail); !strings.Contains(text, "пропущенные: true") || !strings.Contains(text, "daily") {
+		t.Errorf("%s", text)
+	}
+	d.until(t, func(m api.Mailing) bool { return len(m.Aside) == 0 && m.SentAt != 0 })
+	if code, metrics := ask("GET", "/metrics"); code != 200 || !strings.Contains(metrics, `calljournal_mail_sent_total{kind="report",name="daily"} 1`) {
+		t.Errorf("%d %.2000s", code, metrics)
+	}
+	d.end(t)
+}
+
+// The configuration knows the periods of a report, and the filter of GET /v1/calls.
+func TestMail_WordsOfAReport(t *testing.T) {
+	post := &mailtest.Server{Addr: "127.0.0.1:25"}
+	for _, period := range report.Periods() {
+		mailConfig(t, post, fmt.Sprintf("[[report]]\nname = \"r\"\nperiod = %q\nat = \"daily 08:00\"\nto = [\"a@b.example\"]\n", period))
+	}
+	var known, asked []string
+	for f := range reflect.TypeFor[config.Filter]().Fields() {
+		known = append(known, f.Tag.Get("toml"))
+	}
+	for f := range reflect.TypeFor[api.CallFilter]().Fields() {
+		name, _, _ := strings.Cut(f.Tag.Get("query"), ",")
+		if !slices.Contains([]string{"from", "to", "part"}, name) { // a period has its own key, a part is for following a figure
+			asked = append(asked, name)
+		}
+	}
+	slices.Sort(known)
+	slices.Sort(asked)
+	if !slices.Equal(known, asked) {
+		t.Errorf("[report.filter] has %q, GET /v1/calls %q", known, asked)
+	}
 }

@@ -215,6 +215,8 @@ func (l layout) wanted(path []string) string {
 		return "a table of its own for each: [[" + strings.Join(path, ".") + "]]"
 	case isTable(t):
 		return "a table: [" + strings.Join(path, ".") + "]"
+	case t == reflect.TypeFor[[]int]():
+		return `a list of whole numbers, as [9, 10]`
 	case t.Kind() == reflect.Slice:
 		return `a list of texts, as ["a", "b"]`
 	case t.Kind() == reflect.Bool, t == reflect.TypeFor[*bool]():

@@ -81,6 +81,9 @@ type Filter struct {
 	MinTalk    Duration `toml:"min_talk"`
 	MaxTalk    Duration `toml:"max_talk"`
 	MinWait    Duration `toml:"min_wait"`
+	MaxWait    Duration `toml:"max_wait"`
+	Weekday    []string `toml:"weekday"`
+	Hour       []int    `toml:"hour"`
 	Has        []string `toml:"has"`
 	Text       string   `toml:"q"`
 }
@@ -90,16 +93,19 @@ func (f Filter) Values() url.Values {
 	v := url.Values{}
 	for key, list := range map[string][]string{
 		"direction": f.Direction, "status": f.Status, "type": f.Type, "employee": f.Employee, "department": f.Department, "queue": f.Queue,
-		"line": f.Line, "source": f.Source, "trunk": f.Trunk, "number": f.Number, "has": f.Has,
+		"line": f.Line, "source": f.Source, "trunk": f.Trunk, "number": f.Number, "weekday": f.Weekday, "has": f.Has,
 	} {
 		if len(list) > 0 {
 			v[key] = slices.Clone(list)
 		}
 	}
-	for key, d := range map[string]time.Duration{"min_talk": f.MinTalk.Duration, "max_talk": f.MaxTalk.Duration, "min_wait": f.MinWait.Duration} {
+	for key, d := range map[string]time.Duration{"min_talk": f.MinTalk.Duration, "max_talk": f.MaxTalk.Duration, "min_wait": f.MinWait.Duration, "max_wait": f.MaxWait.Duration} {
 		if d != 0 {
 			v.Set(key, d.String())
 		}
+	}
+	for _, h := range f.Hour {
+		v.Add("hour", strconv.Itoa(h))
 	}
 	if f.Missed != nil {
 		v.Set("missed", strconv.FormatBool(*f.Missed))
@@ -160,6 +166,7 @@ var (
 	directions    = []string{"inbound", "outbound", "internal"}
 	statuses      = []string{"answered", "abandoned", "no_answer", "busy", "rejected", "failed", "voicemail", "fax", "self_service"}
 	callTypes     = []string{"unique", "repeat", "target", "callback", "called_back", "came_back", "lost", "short", "spam"}
+	weekdays      = []string{"monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"}
 	thingsToHave  = []string{"recording", "voicemail", "fax"}
 	periods       = []string{"today", "yesterday", "this-week", "last-week", "this-month", "last-month", "7d", "30d", "all"}
 	reportFormats = []string{ReportPDF, ReportXLSX, ReportCSV}
@@ -288,9 +295,14 @@ func (v *checker) filter(at string, f *Filter) {
 	for _, list := range []struct {
 		key          string
 		words, known []string
-	}{{"direction", f.Direction, directions}, {"status", f.Status, statuses}, {"type", f.Type, callTypes}, {"has", f.Has, thingsToHave}} {
+	}{{"direction", f.Direction, directions}, {"status", f.Status, statuses}, {"type", f.Type, callTypes}, {"weekday", f.Weekday, weekdays}, {"has", f.Has, thingsToHave}} {
 		for n, word := range list.words {
 			v.oneOf(fmt.Sprintf("%s%s[%d]", at, list.key, n), word, list.known...)
+		}
+	}
+	for n, h := range f.Hour {
+		if h < 0 || h > 23 {
+			v.wrong(fmt.Sprintf("%shour[%d]", at, n), "%d: want an hour of the day, from 0 to 23", h)
 		}
 	}
 	values := f.Values()

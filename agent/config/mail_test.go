@@ -26,7 +26,7 @@ name = "sales"
 period = "last-week"
 at = "weekly mon 08:00"
 to = ["boss@company.example", "Анна <anna@company.example>"]
-filter = { direction = ["inbound"], missed = true, department = ["Продажи"], min_wait = "1m30s", q = "x" }
+filter = { direction = ["inbound"], missed = true, department = ["Продажи"], min_wait = "1m30s", q = "x", hour = [9, 10], weekday = ["monday"] }
 
 [[alert]]
 name = "lost"
@@ -49,7 +49,7 @@ quiet = "20:00-8:00"
 	if r.Format != "pdf" || r.Lang != "en" || r.Schedule().String() != "weekly mon 08:00" {
 		t.Errorf("%+v", r)
 	}
-	want := url.Values{"direction": {"inbound"}, "missed": {"true"}, "department": {"Продажи"}, "min_wait": {"1m30s"}, "q": {"x"}}
+	want := url.Values{"direction": {"inbound"}, "missed": {"true"}, "department": {"Продажи"}, "min_wait": {"1m30s"}, "q": {"x"}, "hour": {"9", "10"}, "weekday": {"monday"}}
 	if got := r.Filter.Values(); !reflect.DeepEqual(got, want) {
 		t.Errorf("filter %v, want %v", got, want)
 	}
@@ -103,6 +103,8 @@ func TestMail_Errors(t *testing.T) {
 		{"bad word in a filter", report("filter = { status = [\"mised\"] }\n"), 19, "is not known"},
 		{"an empty word in a filter", report("filter = { queue = [\"\"] }\n"), 19, "empty word"},
 		{"a text for yes and no", report("filter = { missed = \"yes\" }\n"), 19, "true or false"},
+		{"no hour", report("filter = { hour = [9, 24] }\n"), 19, "from 0 to 23"},
+		{"a text for an hour", report("filter = { hour = [\"9\"] }\n"), 19, "as [9, 10]"},
 		{"a number for a time", report("filter = { min_talk = 30 }\n"), 19, `as "30s"`},
 		{"two of a name", report("[[report]]\nname = \"r\"\nperiod = \"yesterday\"\nat = \"daily 08:00\"\nto = [\"a@b.example\"]\n"), 20, "twice"},
 

@@ -87,6 +87,7 @@ func (v *checker) texts(t reflect.Value, at string) {
 			for n, s := range x {
 				v.text(fmt.Sprintf("%s[%d]", here, n), s)
 			}
+		case []int:
 		case Secret:
 			if k, ok := v.places[here]; ok && k.kind != unstable.String {
 				v.wrong(here, `wrong type: want a text in quotes: %s = "..."`, key)

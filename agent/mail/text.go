@@ -64,7 +64,7 @@ func english() words {
 		reportFoot: "Report %q of %s, made by calljournal. Times are of the zone %s.",
 		fields: map[string]string{
 			"direction": "direction", "status": "status", "missed": "missed", "type": "type", "employee": "employee", "department": "department", "queue": "queue",
-			"line": "line", "source": "source", "trunk": "trunk", "number": "number", "min_talk": "talk at least", "max_talk": "talk at most", "min_wait": "wait at least",
+			"line": "line", "source": "source", "trunk": "trunk", "number": "number", "min_talk": "talk at least", "max_talk": "talk at most", "min_wait": "wait at least", "max_wait": "wait at most", "weekday": "day of the week", "hour": "hour",
 			"has": "has", "q": "text",
 		},
 		minutes: "%d min %02d s", second: "%d s",
@@ -93,7 +93,7 @@ func russian() words {
 		reportFoot: "Отчёт %q, %s, составлен calljournal. Время указано в поясе %s.",
 		fields: map[string]string{
 			"direction": "направление", "status": "статус", "missed": "пропущенные", "type": "тип", "employee": "сотрудник", "department": "отдел", "queue": "очередь",
-			"line": "линия", "source": "источник", "trunk": "транк", "number": "номер", "min_talk": "разговор не короче", "max_talk": "разговор не длиннее", "min_wait": "ожидание не короче",
+			"line": "линия", "source": "источник", "trunk": "транк", "number": "номер", "min_talk": "разговор не короче", "max_talk": "разговор не длиннее", "min_wait": "ожидание не короче", "max_wait": "ожидание не длиннее", "weekday": "день недели", "hour": "час",
 			"has": "есть", "q": "текст",
 		},
 		minutes: "%d мин %02d с", second: "%d с",
