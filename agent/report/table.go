@@ -57,7 +57,7 @@ func (p *paper) table(title, continued string, columns []column, rows [][]cell, 
 		if widths[i] = c.width; c.width == 0 {
 			widths[i] = max(minColumns, rest/float64(flexible))
 		}
-		heads[i] = p.wrap(faceHead, c.head, widths[i]-cellSpace/2)
+		heads[i] = p.wrap(faceHead, c.head, widths[i]-cellSpace+1)
 		high = max(high, len(heads[i]))
 		for _, r := range rows {
 			most = max(most, r[i].bar[0]+r[i].bar[1]+r[i].bar[2])
