@@ -91,7 +91,7 @@ func readPeriod(q url.Values, standard string, now time.Time) (p period, err err
 		kind, layout = "datetime-local", "2006-01-02T15:04"
 	}
 	if !to.IsZero() && !toHasClock {
-		to = to.AddDate(0, 0, 1)
+		to = dayAfter(to, 1)
 		if hasClock { // the field has one too: there the end of the day is the beginning of the next
 			last = to
 		}
@@ -115,8 +115,13 @@ func readTime(text string, zone *time.Location) (at time.Time, hasClock bool, er
 		return at, false, nil
 	}
 	for _, layout := range []string{time.DateOnly, "2006-01-02T15:04", "2006-01-02T15:04:05", time.RFC3339Nano} {
-		if t, err := time.ParseInLocation(layout, text, zone); err == nil {
-			return t.In(zone), layout != time.DateOnly, nil
+		t, err := time.ParseInLocation(layout, text, zone)
+		switch {
+		case err != nil:
+		case layout == time.DateOnly:
+			return dayAfter(t.Add(12*time.Hour), 0), false, nil // not a moment of the day before
+		default:
+			return t.In(zone), true, nil
 		}
 	}
 	return at, false, wrongPeriod("period.notime")
@@ -124,15 +129,12 @@ func readTime(text string, zone *time.Location) (at time.Time, hasClock bool, er
 
 // named is what a word means at a moment. The days are whole, today too.
 func named(word string, now time.Time) (from, to time.Time) {
-	year, month, day := now.Date()
-	today := time.Date(year, month, day, 0, 0, 0, 0, now.Location())
-	days := func(first, end int) (time.Time, time.Time) {
-		return today.AddDate(0, 0, first), today.AddDate(0, 0, end)
-	}
-	monday := -int(today.Weekday()+6) % 7
+	days := func(first, end int) (time.Time, time.Time) { return dayAfter(now, first), dayAfter(now, end) }
 	months := func(first, end int) (time.Time, time.Time) {
-		return time.Date(year, month+time.Month(first), 1, 0, 0, 0, 0, now.Location()), time.Date(year, month+time.Month(end), 1, 0, 0, 0, 0, now.Location())
+		month := func(n int) time.Time { return beginning(now.Year(), now.Month()+time.Month(n), 1, now.Location()) }
+		return month(first), month(end)
 	}
+	monday := -int(now.Weekday()+6) % 7
 	switch word {
 	case "today":
 		return days(0, 1)
@@ -152,6 +154,22 @@ func named(word string, now time.Time) (from, to time.Time) {
 		return days(-29, 1)
 	}
 	return time.Time{}, time.Time{}
+}
+
+// beginning is when a day begins: not at midnight where the clocks are set forward
+// then.
+func beginning(year int, month time.Month, day int, zone *time.Location) time.Time {
+	t := time.Date(year, month, day, 0, 0, 0, 0, zone)
+	if t.Day() != time.Date(year, month, day, 0, 0, 0, 0, time.UTC).Day() {
+		_, t = t.ZoneBounds()
+	}
+	return t
+}
+
+// dayAfter is when the day begins that is so many days after that of t.
+func dayAfter(t time.Time, days int) time.Time {
+	year, month, day := t.Date()
+	return beginning(year, month, day+days, t.Location())
 }
 
 // ask puts the period into a question to the HTTP interface.
@@ -177,8 +195,8 @@ func (p period) keep(q url.Values) {
 		q.Set("from", dayOrMoment(p.From))
 	}
 	if !p.To.IsZero() {
-		if last := p.To.AddDate(0, 0, -1); midnight(p.To) {
-			q.Set("to", last.Format(time.DateOnly))
+		if midnight(p.To) {
+			q.Set("to", dayAfter(p.To, -1).Format(time.DateOnly))
 		} else {
 			q.Set("to", dayOrMoment(p.To))
 		}
@@ -187,18 +205,14 @@ func (p period) keep(q url.Values) {
 
 // dayOrMoment is a time as both the pages and the HTTP interface read it as from.
 func dayOrMoment(t time.Time) string {
-	if midnight(t) {
+	if hour, minute, second := t.Clock(); hour+minute+second+t.Nanosecond() == 0 {
 		return t.Format(time.DateOnly)
 	}
 	return t.UTC().Format(time.RFC3339Nano)
 }
 
-// midnight says whether t is where its day begins: not at midnight where the
-// clocks are set then.
-func midnight(t time.Time) bool {
-	year, month, day := t.Date()
-	return t.Equal(time.Date(year, month, day, 0, 0, 0, 0, t.Location()))
-}
+// midnight says whether t is where its day begins.
+func midnight(t time.Time) bool { return t.Equal(dayAfter(t, 0)) }
 
 // before is the period to compare p with: as long, just before it. Of a period
 // that is not over it is only as much as has passed of p, or half a day would be
@@ -258,7 +272,7 @@ func (l *language) Span(p period) string {
 	case to.IsZero():
 		return l.Text("period.since", l.date(l, from))
 	}
-	last := to.AddDate(0, 0, -1)
+	last := dayAfter(to, -1)
 	switch {
 	case from.IsZero():
 		return l.Text("period.upto", l.date(l, last))

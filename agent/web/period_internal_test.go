@@ -95,6 +95,38 @@ func TestPeriod(t *testing.T) {
 	}
 }
 
+// A day begins when its date does, in a place too where the clocks go from
+// midnight to one.
+func TestPeriod_WithoutMidnight(t *testing.T) {
+	zone, err := time.LoadLocation("America/Sao_Paulo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	begins := time.Date(2017, 10, 15, 1, 0, 0, 0, zone)
+	for address, now := range map[string]time.Time{
+		"period=today": begins.Add(12 * time.Hour), "period=yesterday": begins.Add(30 * time.Hour), "from=2017-10-15&to=2017-10-15": begins, "period=7d": begins.AddDate(0, 0, 6),
+	} {
+		q, err := url.ParseQuery(address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, err := readPeriod(q, "", now)
+		if err != nil || !p.From.Equal(begins) {
+			t.Errorf("%s: from %v, want %v (%v)", address, p.From, begins, err)
+			continue
+		}
+		asked, kept := url.Values{}, url.Values{}
+		p.ask(asked)
+		p.keep(kept)
+		if got := asked.Get("from"); got != "2017-10-15T03:00:00Z" {
+			t.Errorf("%s asks from %s", address, got)
+		}
+		if again, err := readPeriod(kept, "", now); err != nil || !again.From.Equal(p.From) || !again.To.Equal(p.To) {
+			t.Errorf("%s kept as %s is another period: %v", address, kept.Encode(), again)
+		}
+	}
+}
+
 // text is a query as one reads it.
 func text(q url.Values) string {
 	s, _ := url.QueryUnescape(q.Encode())

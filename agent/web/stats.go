@@ -231,7 +231,7 @@ func (st *statsPage) course(rows []api.StatisticsRow, hourly bool) {
 		from = at(rows[0])
 	}
 	if to.IsZero() {
-		to = at(rows[len(rows)-1]).AddDate(0, 0, 1)
+		to = dayAfter(at(rows[len(rows)-1]), 1)
 	}
 	st.StepName = stepName(from, to, hourly)
 	steps := stepsOf(from, to, st.StepName)
@@ -308,7 +308,7 @@ func stepsOf(from, to time.Time, name string) (steps []step) {
 		default:
 			month, day = month+1, 1
 		}
-		return time.Date(year, month, day, 0, 0, 0, 0, t.Location())
+		return beginning(year, month, day, t.Location())
 	}
 	for t := from; t.Before(to) && len(steps) < mostSteps; t = next(t) {
 		end := next(t)
@@ -493,7 +493,7 @@ func (st *statsPage) groups(rows []api.StatisticsRow, total *journal.Figures) {
 		rows = rows[:mostGroups]
 	}
 	for _, r := range rows {
-		row := groupRow{Name: cmp.Or(r.Group, unknown)}
+		row := groupRow{Name: st.groupName(r.Group)}
 		group := url.Values{st.By: {r.Group}}
 		if st.By == "employee" || st.By == "department" {
 			group.Set("part", journal.PartCounted)
@@ -511,6 +511,18 @@ func (st *statsPage) groups(rows []api.StatisticsRow, total *journal.Figures) {
 		t.Sum = append(t.Sum, st.figure(column, total, nil))
 	}
 	st.Table = t
+}
+
+// groupName is how a group is called: a line by its name too.
+func (st *statsPage) groupName(group string) string {
+	if st.By == "line" {
+		for _, l := range st.names.Lines {
+			if l.Number == group && l.Name != "" {
+				return l.Name + " · " + group
+			}
+		}
+	}
+	return cmp.Or(group, unknown)
 }
 
 // masked is what stands for digits that a reader does not see.
