@@ -106,10 +106,18 @@ func (s *Site) journal(v *visit) (any, error) {
 		if sel.masked && (name == "from" || name == "to") {
 			continue
 		}
-		p.Sorts = append(p.Sorts, option{name, v.Lang.Text("sort." + name), name == p.Sort})
+		value := name
+		if name == sorts[0] {
+			value = "" // goes without saying
+		}
+		p.Sorts = append(p.Sorts, option{value, v.Lang.Text("sort." + name), name == p.Sort})
 	}
 	for _, size := range pageSizes {
-		p.Limits = append(p.Limits, option{size, size, size == cmp.Or(sel.Asked("limit"), pageSizes[0])})
+		value := size
+		if size == pageSizes[0] {
+			value = ""
+		}
+		p.Limits = append(p.Limits, option{value, size, value == sel.Asked("limit")})
 	}
 	p.Sum, err = v.sum(sel)
 	return p, err

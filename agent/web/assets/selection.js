@@ -2,6 +2,14 @@
 "use strict";
 
 (function () {
+	// On a narrow screen the periods are a row that is moved along: the one that is
+	// shown should be seen.
+	function showPeriod() {
+		document.querySelector(".choices [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center", behavior: "instant" });
+	}
+	showPeriod();
+	document.addEventListener("htmx:afterSettle", showPeriod);
+
 	document.addEventListener("click", function (e) {
 		for (const pick of document.querySelectorAll("details.pick[open]")) {
 			if (!pick.contains(e.target)) pick.open = false;

@@ -18,15 +18,16 @@ import (
 // examples are addresses of each page, by its pattern: the states in which it
 // looks different. %ID, %HOSTILE and %MISSED are calls.
 var examples = map[string][]string{
-	"GET /{$}":       {"/"},
-	"GET /signin":    {"/signin"},
-	"GET /live":      {"/live"},
-	"GET /voicemail": {"/voicemail", "/voicemail?mailbox=101&period=today"},
-	"GET /faxes":     {"/faxes", "/faxes?direction=sent&period=all"},
-	"GET /missed":    {"/missed", "/missed?state=all", "/missed?state=lost&period=yesterday"},
-	"GET /reports":   {"/reports", "/reports?period=this-week&direction=inbound&direction=outbound"},
-	"GET /stats":     {"/stats", "/stats?period=today&by=queue", "/stats?period=all&by=line&sort=name&direction=inbound", "/stats?from=2001-01-01&to=2001-01-02"},
-	"/":              {"/nowhere"},
+	"GET /{$}":        {"/", "/?period=today&status=busy&status=answered&employee=101&min_talk=5s&q=%D0%B0&sort=-wait", "/?period=yesterday&type=lost&has=fax"},
+	"GET /calls/{id}": {"/calls/%ID", "/calls/%HOSTILE", "/calls/%MISSED"},
+	"GET /signin":     {"/signin"},
+	"GET /live":       {"/live"},
+	"GET /voicemail":  {"/voicemail", "/voicemail?mailbox=101&period=today"},
+	"GET /faxes":      {"/faxes", "/faxes?direction=sent&period=all"},
+	"GET /missed":     {"/missed", "/missed?state=all", "/missed?state=lost&period=yesterday"},
+	"GET /reports":    {"/reports", "/reports?period=this-week&direction=inbound&direction=outbound"},
+	"GET /stats":      {"/stats", "/stats?period=today&by=queue", "/stats?period=all&by=line&sort=name&direction=inbound", "/stats?from=2001-01-01&to=2001-01-02"},
+	"/":               {"/nowhere"},
 }
 
 // every page has an example here.
