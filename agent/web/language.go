@@ -233,6 +233,20 @@ func (l *language) Lasting(ms int64) string {
 	}
 }
 
+// Bytes writes an amount of bytes, in thousands as disks are sold.
+func (l *language) Bytes(n int64) string {
+	x, unit := float64(n), 0
+	units := []string{"bytes.b", "bytes.kb", "bytes.mb", "bytes.gb", "bytes.tb"}
+	for x >= 999.5 && unit < len(units)-1 {
+		x, unit = x/1000, unit+1
+	}
+	digits := 0
+	if unit > 0 && x < 99.95 {
+		digits = 1
+	}
+	return l.Decimal(x, digits) + "\u00a0" + l.Text(units[unit])
+}
+
 // funcs are what a template may say in this language.
 //
 //	t KEY ARGS...     words                     word PART VALUE   words for a value of the record
@@ -241,6 +255,8 @@ func (l *language) Lasting(ms int64) string {
 //	brief MOMENT      when for a table: 02.03 09:15
 //	iso MOMENT        for the time element
 //	length MS         1:05; a null is a dash (integer MS: as a number, a null is 0)
+//	bytes N           12,3 МБ
+//	counted MAP       counters by name, to range over
 //	lasting MS        45 с; 12 мин; 3 ч 5 мин; 4 дня
 //	between FROM TO   1:05
 //	yes *BOOL         whether it is known and true
@@ -294,6 +310,8 @@ func (l *language) funcs(zone *time.Location, now func() time.Time) template.Fun
 			}
 			return length(integer(ms))
 		},
+		"bytes":   func(n any) string { return l.Bytes(integer(n)) },
+		"counted": countedOf,
 		"lasting": func(ms any) string { return l.Lasting(integer(ms)) },
 		"between": func(from, to call.Moment) string {
 			if from == 0 || to == 0 {

@@ -74,6 +74,8 @@ func (s *Site) routes() {
 	s.page("POST /missed/spam", "missed", s.markSpam)
 	s.page("GET /voicemail", "voicemail", s.voicemail)
 	s.page("GET /faxes", "faxes", s.faxes)
+	s.page("GET /state", "state", s.state)
+	s.page("GET /access", "access", s.accessLog)
 	s.page("GET /stats", "stats", s.stats)
 	s.page("GET /calls/{id}", "call", s.call)
 	s.page("POST /calls/{id}/tags", "call", s.tagCall)
@@ -104,6 +106,7 @@ var menu = []menuEntry{
 	{"faxes", "/faxes", false},
 	{"stats", "/stats", false},
 	{"reports", "/reports", false},
+	{"state", "/state", true},
 }
 
 type menuEntry struct {

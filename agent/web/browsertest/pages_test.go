@@ -24,6 +24,8 @@ var examples = map[string][]string{
 	"GET /live":       {"/live"},
 	"GET /voicemail":  {"/voicemail", "/voicemail?mailbox=101&period=today"},
 	"GET /faxes":      {"/faxes", "/faxes?direction=sent&period=all"},
+	"GET /state":      {"/state"},
+	"GET /access":     {"/access", "/access?who=nobody&period=yesterday"},
 	"GET /missed":     {"/missed", "/missed?state=all", "/missed?state=lost&period=yesterday"},
 	"GET /reports":    {"/reports", "/reports?period=this-week&direction=inbound&direction=outbound"},
 	"GET /stats":      {"/stats", "/stats?period=today&by=queue", "/stats?period=all&by=line&sort=name&direction=inbound", "/stats?from=2001-01-01&to=2001-01-02"},

@@ -1,0 +1,84 @@
+package web
+
+import (
+	"cmp"
+	"maps"
+	"net/url"
+	"slices"
+
+	"calljournal/agent/access"
+	"calljournal/agent/api"
+)
+
+// statePage is what whoever looks after the daemon sees of it.
+type statePage struct {
+	api.Status
+	Config api.Configuration
+	Log    []api.LogEntry
+	Users  []access.User
+}
+
+func (s *Site) state(v *visit) (any, error) {
+	var p statePage
+	ctx := v.Context()
+	// Who may not see this is refused here, before he is shown anything.
+	config, err := v.Client.Config(ctx)
+	if err != nil {
+		return nil, err
+	}
+	p.Config = config
+	if p.Status, err = v.Client.Status(ctx); err != nil {
+		return nil, err
+	}
+	log, err := v.Client.Log(ctx)
+	if err != nil {
+		return nil, err
+	}
+	p.Log = log.Entries
+	users, err := v.Client.Users(ctx)
+	p.Users = users.Users
+	return &p, err
+}
+
+// counted is how often something of a kind happened.
+type counted struct {
+	What  string
+	Times uint64
+}
+
+// countedOf lists counters by kind, the most frequent first.
+func countedOf(counters map[string]uint64) []counted {
+	var list []counted
+	for _, what := range slices.Sorted(maps.Keys(counters)) {
+		list = append(list, counted{what, counters[what]})
+	}
+	slices.SortStableFunc(list, func(x, y counted) int { return cmp.Compare(y.Times, x.Times) })
+	return list
+}
+
+// accessPage is the newest of the access log.
+type accessPage struct {
+	api.AccessPage
+	Period    period
+	Who, Call string
+}
+
+const accessLimit = "50"
+
+func (s *Site) accessLog(v *visit) (any, error) {
+	q := v.URL.Query()
+	p := accessPage{Who: q.Get("who"), Call: q.Get("call")}
+	var err error
+	if p.Period, err = v.period(allTime); err != nil {
+		return nil, err
+	}
+	ask := url.Values{"limit": {accessLimit}}
+	for _, name := range []string{"who", "call"} {
+		if text := q.Get(name); text != "" {
+			ask.Set(name, text)
+		}
+	}
+	p.Period.ask(ask)
+	p.AccessPage, err = v.Client.Access(v.Context(), ask)
+	return &p, err
+}
