@@ -13,6 +13,24 @@
 		}
 	});
 
+	// What had the focus gives it to what has the same id in the new part: htmx sees
+	// to that. If there is no such thing, or it is folded away now, the nearest part
+	// around it takes the focus: the keyboard must not begin at the top again.
+	let around = [];
+	document.addEventListener("htmx:beforeSwap", function () {
+		around = [];
+		for (let e = document.activeElement; e && e !== document.body; e = e.parentElement) {
+			if (e.id) around.push(e.id);
+		}
+	});
+	document.addEventListener("htmx:afterSettle", function () {
+		for (const id of around.splice(0)) {
+			if (document.activeElement !== document.body) return;
+			const e = document.getElementById(id);
+			(e?.querySelector(":scope > summary") ?? e)?.focus({ preventScroll: true });
+		}
+	});
+
 	// Followed parts: <div id="x" data-follow="/changes" data-event="journal" hx-get=... hx-trigger="follow">.
 	// A tab that is not looked at lets go: a browser has few connections to one host.
 	let source = null;

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/chromedp/cdproto/audits"
+	"github.com/chromedp/cdproto/browser"
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/input"
 	"github.com/chromedp/cdproto/log"
@@ -372,6 +373,39 @@ func (b *tab) signIn(name string) {
 	b.sees(".who .name", "^"+regexp.QuoteMeta(name)+"$")
 }
 
+// downloaded gives the file that the browser saves after do.
+func (b *tab) downloaded(do func()) (name string, content []byte) {
+	b.Helper()
+	dir := b.TempDir()
+	b.call("set where files are saved", func() error {
+		_, err := chromedp.CallBrowser(b.ctx, browser.SetDownloadBehavior, browser.SetDownloadBehaviorParams{
+			Behavior: browser.SetDownloadBehaviorBehaviorAllow, BrowserContextID: chromedp.FromContext(b.ctx).BrowserContextID, DownloadPath: dir,
+		})
+		return err
+	})
+	do()
+	eventually(b.T, "a file is saved", func() bool {
+		files, err := os.ReadDir(dir)
+		b.must(err)
+		for _, f := range files { // it has another name while it comes
+			if !strings.HasSuffix(f.Name(), ".crdownload") && !strings.HasPrefix(f.Name(), ".") {
+				name = f.Name()
+				return len(files) == 1
+			}
+		}
+		return false
+	})
+	content, err := os.ReadFile(filepath.Join(dir, name))
+	b.must(err)
+	return name, content
+}
+
+// focus says what has the focus, as a person would name it.
+func (b *tab) focus() string {
+	b.Helper()
+	return eval[string](b, `(() => { const e = document.activeElement; return e === document.body || !e ? "" : e.id ? "#" + e.id : (e.getAttribute("aria-label") || e.innerText || e.name || e.tagName).trim(); })()`)
+}
+
 var notOfName = regexp.MustCompile(`[^a-z0-9]+`)
 
 // picture saves what is seen.
@@ -403,7 +437,7 @@ func TestTab_HearsComplaints(t *testing.T) {
 		b.open("/signin")
 		b.heard()
 		b.must(chromedp.Do(b.ctx, chromedp.Evaluate[chromedp.Void](c.script)))
-		f.eventually("a complaint of "+name, func() bool { return strings.Contains(strings.Join(b.heard(), "\n"), c.want) })
+		eventually(t, "a complaint of "+name, func() bool { return strings.Contains(strings.Join(b.heard(), "\n"), c.want) })
 	}
 	b.open("/signin")
 	b.heard()

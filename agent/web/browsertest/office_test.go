@@ -104,7 +104,7 @@ func newOffice(t *testing.T, o officeOptions) *office {
 		}
 	})
 	// A journal that another daemon filled is settled anew: that is over first.
-	f.eventually("the journal is settled", func() bool {
+	eventually(t, "the journal is settled", func() bool {
 		st, err := daemon.Status(ctx)
 		return err == nil && st.Review.EndedAt != 0
 	})
@@ -120,13 +120,14 @@ func (f *office) must(err error) {
 
 func (f *office) path(name string) string { return filepath.Join(f.dir, filepath.FromSlash(name)) }
 
-func (f *office) eventually(what string, ok func() bool) {
-	f.t.Helper()
+// eventually waits until something is so.
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
 	ticker := time.NewTicker(lookEvery)
 	defer ticker.Stop()
 	for end := time.Now().Add(patience); !ok(); <-ticker.C {
 		if time.Now().After(end) {
-			f.t.Fatalf("not within %v: %s", patience, what)
+			t.Fatalf("not within %v: %s", patience, what)
 		}
 	}
 }
