@@ -127,6 +127,8 @@ func TestFigure_Change(t *testing.T) {
 		{"missed", n(8), n(10), "▼", "20\u00a0%", "was 10", "good"},
 		{"answered", n(8), n(10), "▼", "20\u00a0%", "was 10", "bad"},
 		{"calls", n(15_000), n(10_000), "▲", "50\u00a0%", "was 10,000", ""},
+		{"calls", n(9_960), n(10_000), "▼", "0.4\u00a0%", "was 10,000", ""},
+		{"calls", n(100_001), n(100_000), "▲", "0.1\u00a0%", "was 100,000", ""},
 		{"calls", n(3), n(3), "", "no change", "was 3", ""},
 		{"calls", n(3), n(0), "▲", "none before", "was 0", ""},
 		{"service_level", n(8_250), n(8_000), "▲", "2.5\u00a0pp", "was 80.0\u00a0%", "good"},

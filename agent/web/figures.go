@@ -121,7 +121,11 @@ func (f figure) change(l *language, now, before *int64) *change {
 	case *before == 0:
 		c.Text = l.Text("stats.fromnothing")
 	default:
-		c.Text = l.Decimal(100*float64(max(by, -by))/float64(*before), 0) + "\u00a0%"
+		by, digits := 100*float64(max(by, -by))/float64(*before), 0
+		if by < 1 {
+			by, digits = max(by, 0.1), 1
+		}
+		c.Text = l.Decimal(by, digits) + "\u00a0%"
 	}
 	c.Arrow, c.Spoken = "▲", l.Text("stats.more")
 	if by < 0 {

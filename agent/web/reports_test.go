@@ -1,6 +1,7 @@
 package web_test
 
 import (
+	"context"
 	"html"
 	"net/http"
 	"net/url"
@@ -8,8 +9,10 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"calljournal/agent/api"
+	"calljournal/agent/call"
 	"calljournal/agent/journal"
 )
 
@@ -68,5 +71,67 @@ func TestReports(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// postOffice mails what it is told to.
+type postOffice struct{ refuses map[string]string }
+
+func (p postOffice) SendReport(_ context.Context, name string) ([]api.MailSent, error) {
+	if name != "Morning / <b>" {
+		return nil, api.ErrNotFound
+	}
+	return []api.MailSent{{To: "boss@example.com", Error: p.refuses["boss@example.com"]}, {To: "sales@example.com", Error: p.refuses["sales@example.com"]}}, nil
+}
+
+// What is mailed is listed for who sees all calls, and an administrator may have
+// it mailed now.
+func TestReports_ByMail(t *testing.T) {
+	post := postOffice{refuses: map[string]string{}}
+	at := func(hour int) call.Moment { return call.MomentOf(time.Date(2026, 3, 2, hour, 15, 0, 0, time.UTC)) }
+	r := newRigWith(t, func(o *api.Options) {
+		o.Outgoing = post
+		o.Status = func(context.Context) (api.Status, error) {
+			return api.Status{State: api.StateWell, Mailings: []api.Mailing{
+				{Kind: "report", Name: "Morning / <b>", To: "boss@example.com", State: "well", SentAt: at(8), NextAt: at(9)},
+				{Kind: "report", Name: "Morning / <b>", To: "sales@example.com", State: "retrying", Error: "421 <i>busy</i>", NextTry: at(10)},
+				{Kind: "alert", Name: "missed", To: "shift@example.com", State: "stuck", Waiting: 2, Aside: []api.MailAside{{What: "of Monday", At: at(7), Error: "550 no such user"}}},
+			}}, nil
+		}
+	})
+	for who, c := range map[string]struct{ sees, sends bool }{"admin": {true, true}, "manager": {true, false}, "sales": {false, false}, "masked": {false, false}} {
+		p := r.signedIn(who)
+		_, _, page := p.get("/reports")
+		if strings.Contains(page, "@example.com") != c.sees {
+			t.Errorf("%s sees who gets mail: %v", who, !c.sees)
+		}
+		for _, text := range []string{"boss@example.com", "Morning / &lt;b&gt;", "421 &lt;i&gt;busy", "08:15", "again", "10:15", "550 no such user", "2 calls wait", "stuck"} {
+			if c.sees && !strings.Contains(page, text) {
+				t.Errorf("%s does not see %q", who, text)
+			}
+		}
+		if got := strings.Count(page, `/send"`); got != map[bool]int{true: 1}[c.sends] {
+			t.Errorf("%s may send %d reports", who, got)
+		}
+		if strings.Contains(page, "<i>busy") {
+			t.Error("what a mail server says is markup")
+		}
+		status, head, _ := p.post("/reports/Morning%20%2F%20%3Cb%3E/send", nil)
+		if want := map[bool]int{true: http.StatusSeeOther, false: http.StatusForbidden}[c.sends]; status != want {
+			t.Errorf("%s sends: %d, want %d", who, status, want)
+		}
+		if c.sends {
+			if _, _, page := p.get(head.Get("Location")); !strings.Contains(page, "Mailed: <bdi>Morning / &lt;b&gt;") {
+				t.Errorf("%s does not say that it was mailed", head.Get("Location"))
+			}
+		}
+	}
+	p := r.signedIn("admin")
+	if status, _, _ := p.post("/reports/Evening/send", nil); status != http.StatusNotFound {
+		t.Errorf("a report that there is not: %d", status)
+	}
+	post.refuses["sales@example.com"] = "550 <b>no</b>"
+	if status, _, page := p.post("/reports/Morning%20%2F%20%3Cb%3E/send", nil); status != http.StatusBadGateway || !strings.Contains(page, "sales@example.com: 550 &lt;b&gt;no") || strings.Contains(page, "boss@example.com: ") {
+		t.Errorf("refused by the mail server: %d", status)
 	}
 }

@@ -81,6 +81,7 @@ func (s *Site) routes() {
 	s.page("POST /calls/{id}/tags", "call", s.tagCall)
 	s.page("POST /calls/{id}/spam", "call", s.markCall)
 	s.page("GET /reports", "reports", s.reports)
+	s.page("POST /reports/{name}/send", "reports", s.sendReport)
 	s.page("/", "missing", s.missing)
 }
 
