@@ -228,7 +228,7 @@ func TestMail_Report(t *testing.T) {
 	if lines := strings.Split(string(got), "\n"); err != nil || len(lines) < 2 || lines[0] != strings.Split(wanted, "\n")[0] {
 		t.Errorf("%v: attached\n%s\nwant\n%s", err, got, wanted)
 	}
-	if text := body(mail); !strings.Contains(text, "пропущенные: true") || !strings.Contains(text, "daily") {
+	if text := body(mail); !strings.Contains(text, "Период") || !strings.Contains(text, "daily") {
 		t.Errorf("%s", text)
 	}
 	d.until(t, func(m api.Mailing) bool { return len(m.Aside) == 0 && m.SentAt != 0 })

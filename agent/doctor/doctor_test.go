@@ -23,6 +23,7 @@ import (
 	"calljournal/agent/call"
 	"calljournal/agent/config"
 	"calljournal/agent/doctor"
+	"calljournal/agent/mail/mailtest"
 	"calljournal/connectors"
 	"calljournal/packaging"
 	"calljournal/storage"
@@ -99,6 +100,10 @@ func (s *site) write(name string, mode os.FileMode, text string) {
 	if err := os.Chmod(s.path(name), mode); err != nil {
 		s.t.Fatal(err)
 	}
+}
+
+func (s *site) mail(server, ca string) {
+	s.config["more"] = fmt.Sprintf("[mail]\nserver = %q\nca = %q\nusername = \"journal@company.example\"\npassword = \"of-the-mail\"\nfrom = \"journal@company.example\"\n", server, ca)
 }
 
 func (s *site) edit(name, old, new string) {
@@ -217,6 +222,15 @@ func TestExamine_PlantedFaults(t *testing.T) {
 		{"a forwarder's far side is gone", func(s *site) {
 			s.config["more"] = fmt.Sprintf("[[forward]]\nname = \"crm\"\nkind = \"webhook\"\nurl = \"http://%s/hook\"\n", closed)
 		}, doctor.Fault, "forward", closed, "firewall"},
+		{"the mail server is gone", func(s *site) { s.mail(closed, "") }, doctor.Fault, "mail", closed, "[mail]"},
+		{"the mail server does not know us", func(s *site) {
+			post := mailtest.Start(s.t, mailtest.Options{TLS: "starttls", Username: "journal@company.example", Password: "another one"})
+			s.mail(post.Addr, post.CA)
+		}, doctor.Fault, "mail", "535", "password_file"},
+		{"the mail server takes our mail", func(s *site) {
+			post := mailtest.Start(s.t, mailtest.Options{TLS: "starttls", Username: "journal@company.example", Password: "of-the-mail"})
+			s.mail(post.Addr, post.CA)
+		}, doctor.Well, "mail", "signed in as journal@company.example over TLS 1.3", ""},
 		{"no daemon", func(s *site) { s.down = true }, doctor.Advice, "daemon", "does not run", "service start"},
 		{"the daemon is degraded", func(s *site) { s.status.Problems = []string{"the disk is full"} }, doctor.Fault, "daemon", "disk is full", "status"},
 		{"dead letters", func(s *site) { s.status.Forwarders = []api.Forwarder{{Name: "crm", Dead: 3}} }, doctor.Advice, "forward", "3 entries", "forward dead crm"},

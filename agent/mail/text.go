@@ -4,8 +4,6 @@ import (
 	"embed"
 	"fmt"
 	"html/template"
-	"maps"
-	"slices"
 	"strings"
 	"time"
 
@@ -18,32 +16,31 @@ var templates embed.FS
 
 // words are what mails say in one language.
 type words struct {
-	time, day       string // layouts
+	clock, day      string // layouts
 	missedOne       string // subject: %s is the number
 	withheld        string
 	missedMany      func(n int) string
 	more            func(n int) string
-	head            [4]string
-	waited, rang    string
+	waited          string
+	line, queue     string // in front of which
+	rang            string // in front of whose phone
 	others          string // people: %d
-	line, queue     string
 	status          map[string]string
 	abandonedIn     map[string]string
 	alertFoot       string // %s: the alert, %s: the agent
 	report          string // subject: %s is the name, %s the period
-	period, filter  string
+	period          string
 	attached        string
 	through         string // from %s to %s
 	all             string // no ends
 	reportFoot      string // %s: the report, %s: the agent
-	fields          map[string]string
 	minutes, second string
 }
 
 // english and russian are made anew each time, so that nobody can change them.
 func english() words {
 	return words{
-		time: "2006-01-02 15:04", day: "2006-01-02",
+		clock: "15:04", day: "2006-01-02",
 		missedOne: "Missed call: %s", withheld: "number withheld",
 		missedMany: func(n int) string { return fmt.Sprintf("%d missed calls", n) },
 		more: func(n int) string {
@@ -52,51 +49,39 @@ func english() words {
 			}
 			return fmt.Sprintf("%d more missed calls do not fit in here: see the journal.", n)
 		},
-		head: [4]string{"When", "Who", "What happened", "Where"}, waited: "waited %s", rang: "rang: %s", others: "and %d more",
-		line: "line: %s", queue: "queue: %s",
+		waited: "waited %s", line: "line:", queue: "queue:", rang: "rang:", others: "and %d more",
 		status: map[string]string{
 			call.StatusAbandoned: "hung up before anyone answered", call.StatusNoAnswer: "nobody answered", call.StatusBusy: "everybody was busy",
 			call.StatusRejected: "the call was declined", call.StatusFailed: "could not be put through", call.StatusVoicemail: "got to the mailbox",
 		},
 		abandonedIn: map[string]string{"ivr": "hung up in the menu", "queue": "hung up in the queue", "ring": "hung up while it rang"},
 		alertFoot:   "Nobody has spoken with these callers since, as far as calljournal knows. Alert %q of %s. Times are of the zone %s.",
-		report:      "%s: calls %s", period: "Period", filter: "Only", attached: "Attached", through: "%s to %s", all: "of the whole journal",
+		report:      "%s: calls %s", period: "Period", attached: "Attached", through: "%s to %s", all: "of the whole journal",
 		reportFoot: "Report %q of %s, made by calljournal. Times are of the zone %s.",
-		fields: map[string]string{
-			"direction": "direction", "status": "status", "missed": "missed", "type": "type", "employee": "employee", "department": "department", "queue": "queue",
-			"line": "line", "source": "source", "trunk": "trunk", "number": "number", "min_talk": "talk at least", "max_talk": "talk at most", "min_wait": "wait at least", "max_wait": "wait at most", "weekday": "day of the week", "hour": "hour",
-			"has": "has", "q": "text",
-		},
-		minutes: "%d min %02d s", second: "%d s",
+		minutes:    "%d min %02d s", second: "%d s",
 	}
 }
 
 func russian() words {
 	return words{
-		time: "02.01.2006 15:04", day: "02.01.2006",
+		clock: "15:04", day: "02.01.2006",
 		missedOne: "Пропущенный звонок: %s", withheld: "номер скрыт",
 		missedMany: func(n int) string {
 			return fmt.Sprintf("%d %s", n, plural(n, "пропущенный звонок", "пропущенных звонка", "пропущенных звонков"))
 		},
 		more: func(n int) string {
-			return fmt.Sprintf("Ещё %d %s сюда не поместились: смотрите журнал.", n, plural(n, "пропущенный звонок", "пропущенных звонка", "пропущенных звонков"))
+			return fmt.Sprintf("Ещё %d %s: смотрите журнал.", n, plural(n, "пропущенный звонок не поместился", "пропущенных звонка не поместились", "пропущенных звонков не поместились"))
 		},
-		head: [4]string{"Когда", "Кто", "Что произошло", "Где"}, waited: "ждал %s", rang: "звонили: %s", others: "и ещё %d",
-		line: "линия: %s", queue: "очередь: %s",
+		waited: "ждал %s", line: "линия:", queue: "очередь:", rang: "вызывали:", others: "и ещё %d",
 		status: map[string]string{
 			call.StatusAbandoned: "повесил трубку до ответа", call.StatusNoAnswer: "никто не ответил", call.StatusBusy: "все были заняты",
 			call.StatusRejected: "звонок отклонили", call.StatusFailed: "не удалось соединить", call.StatusVoicemail: "попал на голосовую почту",
 		},
 		abandonedIn: map[string]string{"ivr": "повесил трубку в меню", "queue": "повесил трубку в очереди", "ring": "повесил трубку, пока звонило"},
-		alertFoot:   "С этими людьми с тех пор, насколько известно calljournal, никто не говорил. Оповещение %q, %s. Время указано в поясе %s.",
-		report:      "%s: звонки %s", period: "Период", filter: "Только", attached: "Приложен файл", through: "%s – %s", all: "за всё время",
-		reportFoot: "Отчёт %q, %s, составлен calljournal. Время указано в поясе %s.",
-		fields: map[string]string{
-			"direction": "направление", "status": "статус", "missed": "пропущенные", "type": "тип", "employee": "сотрудник", "department": "отдел", "queue": "очередь",
-			"line": "линия", "source": "источник", "trunk": "транк", "number": "номер", "min_talk": "разговор не короче", "max_talk": "разговор не длиннее", "min_wait": "ожидание не короче", "max_wait": "ожидание не длиннее", "weekday": "день недели", "hour": "час",
-			"has": "есть", "q": "текст",
-		},
-		minutes: "%d мин %02d с", second: "%d с",
+		alertFoot:   "С этими людьми с тех пор, насколько известно calljournal, никто не говорил. Оповещение «%s», %s. Время указано в поясе %s.",
+		report:      "%s: звонки %s", period: "Период", attached: "Приложен файл", through: "%s – %s", all: "за всё время",
+		reportFoot: "Отчёт «%s», %s, составлен calljournal. Время указано в поясе %s.",
+		minutes:    "%d мин %02d с", second: "%d с",
 	}
 }
 
@@ -143,12 +128,15 @@ func (w *words) number(m *missedCall) string {
 
 // alertRow is a missed call as a mail shows it.
 type alertRow struct {
-	At, Number, Name, What string
-	Where                  []string
+	Time, Day, Number, Name, What string
+	Where                         []pair
 }
 
+type pair struct{ Name, Value string }
+
 func (w *words) row(m *missedCall, zone *time.Location) alertRow {
-	r := alertRow{At: m.at.In(zone).Format(w.time), Number: w.number(m), Name: m.name, What: w.status[m.status]}
+	at := m.at.In(zone)
+	r := alertRow{Time: at.Format(w.clock), Day: at.Format(w.day), Number: w.number(m), Name: m.name, What: w.status[m.status]}
 	if where := w.abandonedIn[m.abandonedIn]; where != "" && m.status == call.StatusAbandoned {
 		r.What = where
 	}
@@ -156,17 +144,17 @@ func (w *words) row(m *missedCall, zone *time.Location) alertRow {
 		r.What += ", " + fmt.Sprintf(w.waited, w.length(m.wait))
 	}
 	if m.line != "" {
-		r.Where = append(r.Where, fmt.Sprintf(w.line, m.line))
+		r.Where = append(r.Where, pair{w.line, m.line})
 	}
 	if len(m.queues) > 0 {
-		r.Where = append(r.Where, fmt.Sprintf(w.queue, strings.Join(m.queues, ", ")))
+		r.Where = append(r.Where, pair{w.queue, strings.Join(m.queues, ", ")})
 	}
 	if len(m.asked) > 0 {
-		rang := fmt.Sprintf(w.rang, strings.Join(m.asked, ", "))
+		who := strings.Join(m.asked, ", ")
 		if m.askedMore > 0 {
-			rang += " " + fmt.Sprintf(w.others, m.askedMore)
+			who += " " + fmt.Sprintf(w.others, m.askedMore)
 		}
-		r.Where = append(r.Where, rang)
+		r.Where = append(r.Where, pair{w.rang, who})
 	}
 	return r
 }
@@ -175,9 +163,8 @@ func alertBody(agent string, zone *time.Location, c config.Alert, calls []missed
 	w := wordsOf(c.Lang)
 	page := struct {
 		Lang, Title, About, More, Foot string
-		Head                           [4]string
 		Rows                           []alertRow
-	}{Lang: c.Lang, Title: w.missedMany(len(calls) + more), Head: w.head, Foot: fmt.Sprintf(w.alertFoot, c.Name, agent, zoneName(zone, calls[0].at))}
+	}{Lang: c.Lang, Title: w.missedMany(len(calls) + more), Foot: fmt.Sprintf(w.alertFoot, c.Name, agent, zoneName(zone, calls[0].at))}
 	if len(calls) == 1 && more == 0 {
 		page.Title = fmt.Sprintf(w.missedOne, w.number(&calls[0]))
 	}
@@ -194,13 +181,13 @@ func alertBody(agent string, zone *time.Location, c config.Alert, calls []missed
 	for i := range calls {
 		r := w.row(&calls[i], zone)
 		page.Rows = append(page.Rows, r)
-		fmt.Fprintf(&b, "%s  %s", r.At, r.Number)
+		fmt.Fprintf(&b, "%s %s  %s", r.Day, r.Time, r.Number)
 		if r.Name != "" {
 			fmt.Fprintf(&b, "  %s", r.Name)
 		}
 		fmt.Fprintf(&b, "\n    %s\n", r.What)
 		for _, where := range r.Where {
-			fmt.Fprintf(&b, "    %s\n", where)
+			fmt.Fprintf(&b, "    %s %s\n", where.Name, where.Value)
 		}
 		b.WriteByte('\n')
 	}
@@ -244,16 +231,11 @@ func reportSubject(r Report, d *Document) string {
 
 func reportBody(agent string, r Report, d *Document) (text, html string, err error) {
 	w := wordsOf(r.Lang)
-	type row struct{ Name, Value string }
 	page := struct {
 		Lang, Title, Foot string
-		Rows              []row
+		Rows              []pair
 	}{Lang: r.Lang, Title: reportSubject(r, d), Foot: fmt.Sprintf(w.reportFoot, r.Name, agent, zoneName(r.At.Location(), r.At))}
-	page.Rows = append(page.Rows, row{w.period, w.days(d.From, d.To)})
-	for _, key := range slices.Sorted(maps.Keys(r.Filter)) {
-		page.Rows = append(page.Rows, row{w.filter, w.fields[key] + ": " + strings.Join(r.Filter[key], ", ")})
-	}
-	page.Rows = append(page.Rows, row{w.attached, d.Name})
+	page.Rows = []pair{{w.period, w.days(d.From, d.To)}, {w.attached, d.Name}}
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s\n\n", page.Title)
 	for _, r := range page.Rows {
