@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -166,6 +167,31 @@ func TestMail_MissedCall(t *testing.T) {
 		if !strings.Contains(body(mail), want) {
 			t.Errorf("no %q in %s", want, body(mail))
 		}
+	}
+	d.end(t)
+}
+
+// A server that dies at every turn gets the mail in the end: what it had taken
+// before it died comes once more, under the same Message-ID.
+func TestMail_DyingServer(t *testing.T) {
+	post := mailtest.Start(t, mailtest.Options{TLS: "starttls", Username: "journal@company.example", Password: "the-password"})
+	turns := []mailtest.Fate{mailtest.DiesInData, mailtest.PutOff, mailtest.DiesAfterDot, mailtest.PutOffContent, mailtest.Taken}
+	post.Decide(func(_ string, try int) mailtest.Fate { return turns[max(0, min(try, len(turns))-1)] })
+	c := mailConfig(t, post, "[[alert]]\nname = \"missed\"\nto = [\"boss@company.example\"]\n")
+	d := startMailing(t, c, missedCall(1))
+	recorded(t, d.daemon)
+	d.later(t, time.Minute)
+	_, m := d.until(t, func(m api.Mailing) bool { return m.Sent == 1 })
+	if m.State != api.ForwarderWell || m.Tries != 0 || len(m.Aside) != 0 {
+		t.Errorf("%+v", m)
+	}
+	mails := post.Mails()
+	if tries := post.Tries("boss@company.example"); tries != len(turns) || len(mails) != 2 {
+		t.Fatalf("%d tries, %d mails", tries, len(mails))
+	}
+	id := regexp.MustCompile(`(?m)^Message-ID: <\w+@company.example>`)
+	if one, two := id.Find(mails[0].Body), id.Find(mails[1].Body); one == nil || string(one) != string(two) {
+		t.Errorf("%s, %s", one, two)
 	}
 	d.end(t)
 }

@@ -87,7 +87,7 @@ func newRig(t testing.TB) *rig {
 		Access: r.access, Users: r.users,
 		Media: media.New(media.Options{Folders: []media.Folders{{PBX: "main", Recordings: r.spool, Voicemail: r.spool, Fax: r.spool}}, Logger: log, Now: time.Now}),
 		Agent: "office", Version: "test", Store: db,
-		DeadLetters: &r.dead,
+		DeadLetters: &r.dead, Outgoing: outgoing{},
 		Status: func(context.Context) (api.Status, error) {
 			return api.Status{Agent: "office", State: api.StateWell}, nil
 		},

@@ -57,7 +57,6 @@ type lane struct {
 	o    *Options
 	m    *Mailings
 	key  string
-	to   string
 	src  source
 	log  *slog.Logger
 	wake chan struct{}
