@@ -59,8 +59,8 @@ type sum struct {
 	Now   bool
 }
 
-// sumDays is how long a period may be whose calls are counted unasked where the
-// totals of days are not enough.
+// sumDays is how long a period may be whose calls are counted unasked for a reader
+// of one department: each of them must be looked at.
 const sumDays = 31
 
 // journalRow is a call as the table shows it.
@@ -152,7 +152,7 @@ func (v *visit) sum(sel *selection) (*sum, error) {
 	if sel.asked.Has("cursor") {
 		return nil, nil
 	}
-	s := &sum{Count: sel.With("sum", "1"), Now: sel.Period.short(sumDays)}
+	s := &sum{Count: sel.With("sum", "1"), Now: v.User.Department == "" || sel.Period.short(sumDays)}
 	if !sel.asked.Has("sum") && (sel.Narrow() || v.User.Department != "") {
 		return s, nil
 	}
