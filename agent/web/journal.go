@@ -253,10 +253,8 @@ func (l *language) Reason(r *call.Record) string {
 	case r.Cause == nil || r.Cause.Q850 == 16 && r.Cause.SIP == 0 || r.Status == call.StatusAnswered || r.Status == call.StatusAbandoned || r.Status == call.StatusFax:
 		return "" // 16 is how any call ends
 	}
-	if text := l.Cause(r.Cause); text != l.Word("status", r.Status) {
-		return text
-	}
-	return ""
+	// What the status says already is not said twice.
+	return strings.Trim(strings.TrimPrefix(l.Cause(r.Cause), l.Word("status", r.Status)), " ()")
 }
 
 // Cause is a hang-up cause for people: the Q.850 one in their language, or what

@@ -281,3 +281,36 @@ func TestJournal_Masked(t *testing.T) {
 		}
 	}
 }
+
+// The table says why a call has its status, and nothing that the status says.
+func TestJournal_Reason(t *testing.T) {
+	wants := map[string]*call.Record{
+		"":                 {Status: call.StatusBusy, Cause: &call.Cause{Q850: 17}},
+		"SIP 486":          {Status: call.StatusBusy, Cause: &call.Cause{Q850: 17, SIP: 486}},
+		"no such number":   {Status: call.StatusFailed, Cause: &call.Cause{Q850: 1}},
+		"strange &lt;":     {Status: call.StatusFailed, Cause: &call.Cause{Q850: 1000, Text: "strange <"}},
+		"in the queue vip": {Status: call.StatusAbandoned, AbandonedIn: ptr("queue"), Queues: []string{"sales", "vip"}},
+		"in the menu":      {Status: call.StatusAbandoned, AbandonedIn: ptr("ivr")},
+		"mailbox 101":      {Status: call.StatusVoicemail, Voicemail: &call.VoicemailEntry{Mailbox: "mailbox 101"}},
+	}
+	var calls []*call.Record
+	want := map[string]string{}
+	for text, rec := range wants {
+		c := someCall(fmt.Sprint("main:", len(calls)))
+		c.Status, c.Cause, c.AbandonedIn, c.Queues, c.Voicemail = rec.Status, rec.Cause, rec.AbandonedIn, rec.Queues, rec.Voicemail
+		want[fmt.Sprint("call-main_", len(calls))] = text
+		calls = append(calls, c)
+	}
+	_, _, page := newRig(t, calls...).signedIn("manager").get("/")
+	for id, text := range want {
+		row := page[strings.Index(page, `id="`+id+`"`):]
+		cell := regexp.MustCompile(`(?s)<td class="c-status">.*?</td>`).FindString(row)
+		got := ""
+		if m := regexp.MustCompile(`under"><bdi>([^<]*)`).FindStringSubmatch(cell); m != nil {
+			got = m[1]
+		}
+		if got != text {
+			t.Errorf("got %q, want %q: %s", got, text, cell)
+		}
+	}
+}
