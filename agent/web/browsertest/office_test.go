@@ -74,7 +74,7 @@ func newOffice(t *testing.T, o officeOptions) *office {
 		r := o.played[round]
 		round++
 		track := replay.Track{Recording: r, At: at, Round: round, Numbers: o.numbers}
-		at += r.Duration() + time.Second
+		at += r.Duration() + 200*time.Millisecond
 		return track, true
 	}
 	var err error
@@ -303,6 +303,47 @@ func unanswered(r *call.Record, number, status string) *call.Record {
 func (f *office) recorded(r *call.Record, seconds int) {
 	name := fmt.Sprintf("in-74951230101-79161234567-%s-%s.wav", r.StartedAt.Time().Format("20060102-150405"), r.PBXIDs[0])
 	f.write("monitor/"+name, wav(seconds))
+}
+
+// withMessage makes a call one that left a message, leftMessage lays that down as
+// Asterisk does.
+func withMessage(r *call.Record) *call.Record {
+	r = unanswered(r, "+79160000002", call.StatusVoicemail)
+	r.Voicemail = &call.VoicemailEntry{Mailbox: "102"}
+	return r
+}
+
+func (f *office) leftMessage(r *call.Record, seconds int) {
+	f.write("voicemail/default/102/INBOX/msg0000.txt", fmt.Appendf(nil, "[message]\norigmailbox=102\ncontext=in\nexten=102\ncallerchan=%s\ncallerid=%s\norigtime=%d\nmsg_id=%d-00000001\nduration=%d\n",
+		r.Legs[0].Channel, *r.From.Number, r.EndedAt.Time().Unix(), r.EndedAt.Time().Unix(), seconds))
+	f.write("voicemail/default/102/INBOX/msg0000.wav", wav(seconds))
+}
+
+// withFax makes a call a fax, received lays its pages down.
+func withFax(r *call.Record) *call.Record {
+	r.Status, r.Transfers = call.StatusFax, []call.Transfer{}
+	r.Fax = &call.FaxEntry{Direction: "received", Station: new("+7 495 000-00-01"), Pages: new(int64(3)), Result: new("SUCCESS"), File: new("fax-" + r.PBXIDs[0] + ".tif")}
+	return r
+}
+
+func (f *office) received(r *call.Record) { f.write("fax/"+*r.Fax.File, tiff) }
+
+// tiff is as much of a fax as a journal looks at.
+var tiff = []byte("II*\x00\x08\x00\x00\x00")
+
+// cut is a recording up to a moment: its calls go on, for the PBX says no more.
+func cut(r *replay.Recording, at time.Duration) *replay.Recording {
+	short, bytes := *r, 0
+	short.Chunks = nil
+	for _, c := range r.Chunks {
+		if c.At > at {
+			break
+		}
+		short.Chunks = append(short.Chunks, c)
+		bytes += c.Bytes
+	}
+	short.Stream = r.Stream[:bytes]
+	return &short
 }
 
 func (f *office) write(name string, content []byte) {

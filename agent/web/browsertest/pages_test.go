@@ -11,12 +11,13 @@ import (
 
 	"calljournal/agent/call"
 	"calljournal/agent/web"
+	"calljournal/connectors/replay"
 
 	"github.com/chromedp/chromedp"
 )
 
 // examples are addresses of each page, the states in which it looks different.
-// %ID, %HOSTILE and %MISSED are calls. One line has one address.
+// Words with a % are calls. One line has one address.
 var examples = []struct{ pattern, address string }{
 	{"/", "/nowhere"},
 	{"GET /signin", "/signin"},
@@ -27,6 +28,8 @@ var examples = []struct{ pattern, address string }{
 	{"GET /calls/{id}", "/calls/%ID"},
 	{"GET /calls/{id}", "/calls/%HOSTILE"},
 	{"GET /calls/{id}", "/calls/%MISSED"},
+	{"GET /calls/{id}", "/calls/%MESSAGE"},
+	{"GET /calls/{id}", "/calls/%FAX"},
 	{"GET /live", "/live"},
 	{"GET /missed", "/missed"},
 	{"GET /missed", "/missed?state=all"},
@@ -84,12 +87,23 @@ var looks = []struct {
 // cut off, and nothing that somebody could not read or reach.
 func TestPages(t *testing.T) {
 	full, bad, missed := newCall(1, 3*time.Minute), everywhere(newCall(2, 4*time.Minute), hostile), unanswered(newCall(3, 5*time.Minute), "+79167654321", call.StatusAbandoned)
-	f := newOffice(t, officeOptions{calls: 300, more: []*call.Record{full, bad, missed}})
+	message, fax := withMessage(newCall(4, 6*time.Minute)), withFax(newCall(5, 7*time.Minute))
+	// On the board, calls that stay as they are: in a menu, in a queue, ringing, a
+	// talk, on hold.
+	var board []*replay.Recording
+	for name, at := range map[string]time.Duration{"ivr_abandon_1": time.Second, "ivr_queue": 2500 * time.Millisecond, "in_noanswer_1": time.Second, "in_answered_1": 2 * time.Second, "hold_1": 2 * time.Second} {
+		board = append(board, cut(recording(t, name), at))
+	}
+	f := newOffice(t, officeOptions{calls: 300, more: []*call.Record{full, bad, missed, message, fax}, played: board, speed: 10})
 	f.recorded(full, 20)
+	f.leftMessage(message, 5)
+	f.received(fax)
 	f.play()
 	axe := axeSource(t)
-	names := strings.NewReplacer("%ID", full.ID, "%HOSTILE", bad.ID, "%MISSED", missed.ID)
+	names := strings.NewReplacer("%ID", full.ID, "%HOSTILE", bad.ID, "%MISSED", missed.ID, "%MESSAGE", message.ID, "%FAX", fax.ID)
 	stranger, inside := newTab(t, f.base, "ru"), f.visit(t, "admin", "ru")
+	inside.open("/live")
+	inside.sees("#live-calls", "^5$")
 	for i, look := range looks {
 		t.Run(fmt.Sprint(look.language, " ", look.scheme, " ", look.width), func(t *testing.T) {
 			for _, b := range []*tab{stranger, inside} {
