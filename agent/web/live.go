@@ -139,7 +139,7 @@ func newLiveCall(r *call.Record) *liveCall {
 	}
 	for i := range r.Legs {
 		l := &r.Legs[i]
-		if l.Role != call.RoleCaller && l.RingingAt != 0 && l.AnsweredAt == 0 && l.EndedAt == 0 {
+		if (l.Role != call.RoleCaller || r.Origin == call.OriginOriginated) && l.RingingAt != 0 && l.AnsweredAt == 0 && l.EndedAt == 0 {
 			c.Phones = append(c.Phones, legParty(l))
 		}
 	}

@@ -115,3 +115,14 @@ func TestLive_Roles(t *testing.T) {
 		}
 	}
 }
+
+// A phone that the PBX calls for its owner rings as well.
+func TestLive_Originated(t *testing.T) {
+	c := liveCall("main:1", liveSpan{"ring", "", time.Second})
+	c.Direction, c.Origin = call.Outbound, call.OriginOriginated
+	c.Legs = []call.Leg{phone("103", "Иван", "", c.StartedAt, 0)}
+	c.Legs[0].Role = call.RoleCaller
+	if _, _, text := board(t, c).signedIn("manager").get("/live"); !strings.Contains(text, `data-rings="103"`) {
+		t.Error(text)
+	}
+}

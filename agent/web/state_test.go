@@ -47,6 +47,10 @@ func troubled() api.Status {
 			{Name: "crm", Kind: "webhook", Address: "https://crm.example", State: api.ForwarderStuck, Lag: 42, WaitingSince: ago(3 * time.Hour), Dead: 5, Error: "500 Internal Server Error", Sent: 99},
 			{Name: "file", Kind: "file", Address: "file:///var/calls.ndjson", State: api.ForwarderWell, Sent: 1000},
 		},
+		Mailings: []api.Mailing{
+			{Kind: "report", Name: "morning", To: "boss@office.example", State: "retrying", Error: "451 try later", NextAt: ago(-time.Hour), Sent: 31},
+			{Kind: "alert", Name: "missed", To: "desk@office.example", State: "well", Waiting: 2, Aside: []api.MailAside{{What: "alert missed", Error: "550 no such user"}}},
+		},
 		Gaps: []call.Gap{{PBX: "branch", From: ago(3 * time.Hour), To: ago(2 * time.Hour), Reason: "link lost"}, {PBX: "main", From: ago(30 * time.Hour), To: ago(29 * time.Hour), Reason: "restarted", Healed: true}},
 	}
 }
@@ -63,6 +67,7 @@ func TestState(t *testing.T) {
 		`id="link-main"`, "1,234,567", "346\u00a0MB", `health h-lost">lost`, "too long: 9", `<td class="n bad" data-name="Dropped">17`, "2 gaps wait",
 		"not healed", `h-well">healed`, `id="forward-crm"`, `h-stuck">stuck`, ">42<", ">5<", `id="consumer-central"`, "2 h", "3 entries were removed before they were read",
 		"https://centre.example:8430", "2.3\u00a0GB", "40.0\u00a0GB", "365 days", "held by central", `max="1000" value="250"`, `href="/calls/main:77"`,
+		"morning", "boss@office.example", "451 try later", "about 2 calls", "550 no such user",
 		"journal not written &lt;i&gt;", "err=no space left", ">12<", "masked", "Продажи", `href="/access"`, "/etc/calljournal/calljournal.toml", "secret = &#39;(hidden)&#39;",
 	} {
 		if !strings.Contains(text, want) {
