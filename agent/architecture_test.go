@@ -34,7 +34,7 @@ var mayImport = map[string][]string{
 	"agent/setup":           {"agent/config", "packaging"},
 	"agent/forward":         {"agent/call", "storage"},
 	"agent/collect":         {"agent/config", "agent/transport", "agent/uplink"},
-	"agent/mail":            {"agent/call", "agent/config", "agent/transport", "storage"},
+	"agent/mail":            {"agent/call", "agent/config", "agent/journal", "agent/transport", "storage"},
 	"agent/report":          {"agent/call", "agent/journal", "agent/sheet"},
 	"agent/schedule":        {},
 	"agent/sheet":           {},

@@ -44,7 +44,7 @@ func (a *Agent) document(ctx context.Context, r mail.Report) (*mail.Document, er
 	if err != nil {
 		return nil, err
 	}
-	return &mail.Document{Name: d.Name, ContentType: d.ContentType, Body: d.Bytes, From: period.From, To: period.To}, nil
+	return &mail.Document{Name: d.Name, ContentType: d.ContentType, Body: d.Bytes, From: period.From, To: period.To, Total: d.Total}, nil
 }
 
 // mailStatus adds the mailings, and what is wrong with them: one line for each

@@ -201,7 +201,7 @@ func TestMail_DyingServer(t *testing.T) {
 // is mailed at once.
 func TestMail_Report(t *testing.T) {
 	post := mailtest.Start(t, mailtest.Options{TLS: "tls", Username: "journal@company.example", Password: "the-password"})
-	c := mailConfig(t, post, "tls = \"tls\"\n[[report]]\nname = \"daily\"\nformat = \"csv\"\nperiod = \"30d\"\nat = \"daily 08:00\"\nto = [\"boss@company.example\"]\nlang = \"ru\"\nfilter = { missed = true, hour = [0, 23] }\n")
+	c := mailConfig(t, post, "tls = \"tls\"\n[[report]]\nname = \"daily\"\nformat = \"csv\"\nperiod = \"30d\"\nat = \"daily 08:00\"\nto = [\"boss@company.example\"]\nlang = \"ru\"\nfilter = { missed = true }\n")
 	d := startMailing(t, c, missedCall(1))
 	recorded(t, d.daemon)
 	post.Always(mailtest.PutOff)
@@ -246,15 +246,15 @@ func TestMail_Report(t *testing.T) {
 		t.Errorf("%d %s", code, answer)
 	}
 	mail := post.Wait(t, 1)[0]
-	_, wanted := ask("GET", "/v1/report?period=30d&format=csv&missed=true&hour=0&hour=23")
+	_, wanted := ask("GET", "/v1/report?period=30d&format=csv&missed=true")
 	_, encoded, _ := strings.Cut(string(mail.Body), "filename=\"report-")
 	_, encoded, _ = strings.Cut(encoded, "\r\n\r\n")
 	encoded, _, _ = strings.Cut(encoded, "\r\n--")
 	got, err := base64.StdEncoding.DecodeString(strings.ReplaceAll(encoded, "\r\n", ""))
-	if lines := strings.Split(string(got), "\n"); err != nil || len(lines) < 2 || lines[0] != strings.Split(wanted, "\n")[0] {
+	if lines := strings.Split(string(got), "\n"); err != nil || len(lines) < 2 || lines[0] != strings.Split(wanted, "\n")[0] || lines[1] != strings.Split(wanted, "\n")[1] {
 		t.Errorf("%v: attached\n%s\nwant\n%s", err, got, wanted)
 	}
-	if text := body(mail); !strings.Contains(text, "Период") || !strings.Contains(text, "daily") {
+	if text := body(mail); !strings.Contains(text, "Период") || !strings.Contains(text, "Пропущено: 1\r\n") || !strings.Contains(text, "daily") {
 		t.Errorf("%s", text)
 	}
 	d.until(t, func(m api.Mailing) bool { return len(m.Aside) == 0 && m.SentAt != 0 })

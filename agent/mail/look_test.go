@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"calljournal/agent/config"
+	"calljournal/agent/journal"
 )
 
 // TestLook writes the HTML of mails to a folder, for somebody to look at.
@@ -29,7 +30,7 @@ func TestLook(t *testing.T) {
 		}
 		_ = os.WriteFile(folder+"/alert-"+lang+".html", []byte(html), 0o600)
 		r := Report{Name: "Продажи", Lang: lang, Period: "last-week", At: at, Filter: map[string][]string{"department": {"Продажи"}, "direction": {"inbound"}, "status": {"answered", "abandoned"}}}
-		text, html, err := reportBody("office-1", r, &Document{Name: "report-2026-11-16-2026-11-22.pdf", From: time.Date(2026, 11, 16, 0, 0, 0, 0, zone), To: time.Date(2026, 11, 23, 0, 0, 0, 0, zone)})
+		text, html, err := reportBody("office-1", r, &Document{Name: "report-2026-11-16-2026-11-22.pdf", Total: journal.Figures{Inbound: 153, Answered: 131, Missed: 17, Open: 4, Outbound: 98, WaitAverage: ptr(int64(24_300))}, From: time.Date(2026, 11, 16, 0, 0, 0, 0, zone), To: time.Date(2026, 11, 23, 0, 0, 0, 0, zone)})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -12,6 +12,8 @@ import (
 	"unicode/utf8"
 
 	gomail "github.com/wneessen/go-mail"
+
+	"calljournal/agent/journal"
 )
 
 // Message is one mail to one address.
@@ -32,6 +34,7 @@ type Document struct {
 	// Of a report: the calls that it is about, those that began at From or later and
 	// before To. Zero: there is no such end.
 	From, To time.Time
+	Total    journal.Figures // of these calls
 }
 
 // mostSubject is in characters; a longer one is cut.

@@ -30,7 +30,7 @@ func TestReport_OnSchedule(t *testing.T) {
 		r.at("2026-11-23 07:00:00")
 		r.want(boss+"2026-11-20", boss+"2026-11-21")
 		mails := r.post.mails()
-		if mails[0].ID == mails[1].ID || mails[0].Attached.Name != "report.pdf" || !strings.Contains(mails[0].Text, "Attached: report.pdf") || !strings.Contains(mails[0].HTML, "2026-11-20") {
+		if mails[0].ID == mails[1].ID || mails[0].Attached.Name != "report.pdf" || !strings.Contains(mails[0].Text, "Inbound calls: 7") || !strings.Contains(mails[0].Text, "Attached: report.pdf") || !strings.Contains(mails[0].HTML, "2026-11-20") {
 			t.Errorf("%+v", mails[0])
 		}
 		if a := r.asked[0]; a.Format != "xlsx" || a.Period != "yesterday" || a.Filter.Encode() != "department=Sales" || !a.At.Equal(time.Date(2026, 11, 21, 8, 0, 0, 0, time.UTC)) {

@@ -16,6 +16,7 @@ import (
 
 	"calljournal/agent/call"
 	"calljournal/agent/config"
+	"calljournal/agent/journal"
 	"calljournal/storage"
 )
 
@@ -141,7 +142,7 @@ func (r *rig) start(reports []config.Report, alerts []config.Alert) {
 				return nil, r.broken
 			}
 			day := time.Date(about.At.Year(), about.At.Month(), about.At.Day(), 0, 0, 0, 0, about.At.Location())
-			return &Document{Name: "report.pdf", ContentType: "application/pdf", Body: []byte("%PDF"), From: day.AddDate(0, 0, -1), To: day}, nil
+			return &Document{Name: "report.pdf", ContentType: "application/pdf", Body: []byte("%PDF"), Total: journal.Figures{Inbound: 7, Missed: 3}, From: day.AddDate(0, 0, -1), To: day}, nil
 		},
 	})
 	if err != nil {

@@ -4,11 +4,13 @@ import (
 	"embed"
 	"fmt"
 	"html/template"
+	"strconv"
 	"strings"
 	"time"
 
 	"calljournal/agent/call"
 	"calljournal/agent/config"
+	"calljournal/agent/journal"
 )
 
 //go:embed templates/*.html
@@ -30,6 +32,10 @@ type words struct {
 	alertFoot       string // %s: the alert, %s: the agent
 	report          string // subject: %s is the name, %s the period
 	period          string
+	inbound         string
+	answered        string
+	missed, open    string
+	outbound, wait  string
 	attached        string
 	through         string // from %s to %s
 	all             string // no ends
@@ -56,7 +62,7 @@ func english() words {
 		},
 		abandonedIn: map[string]string{"ivr": "hung up in the menu", "queue": "hung up in the queue", "ring": "hung up while it rang"},
 		alertFoot:   "Nobody has spoken with these callers since, as far as calljournal knows. Alert %q of %s. Times are of the zone %s.",
-		report:      "%s: calls %s", period: "Period", attached: "Attached", through: "%s to %s", all: "of the whole journal",
+		report:      "%s: calls %s", period: "Period", inbound: "Inbound calls", answered: "Answered", missed: "Missed", open: "Of these to be called back", outbound: "Outbound calls", wait: "Average wait", attached: "Attached", through: "%s to %s", all: "of the whole journal",
 		reportFoot: "Report %q of %s, made by calljournal. Times are of the zone %s.",
 		minutes:    "%d min %02d s", second: "%d s",
 	}
@@ -79,7 +85,7 @@ func russian() words {
 		},
 		abandonedIn: map[string]string{"ivr": "повесил трубку в меню", "queue": "повесил трубку в очереди", "ring": "повесил трубку, пока звонило"},
 		alertFoot:   "С этими людьми с тех пор, насколько известно calljournal, никто не говорил. Оповещение «%s», %s. Время указано в поясе %s.",
-		report:      "%s: звонки %s", period: "Период", attached: "Приложен файл", through: "%s – %s", all: "за всё время",
+		report:      "%s: звонки %s", period: "Период", inbound: "Входящие звонки", answered: "Отвечено", missed: "Пропущено", open: "Из них ждут звонка", outbound: "Исходящие звонки", wait: "Среднее ожидание", attached: "Приложен файл", through: "%s – %s", all: "за всё время",
 		reportFoot: "Отчёт «%s», %s, составлен calljournal. Время указано в поясе %s.",
 		minutes:    "%d мин %02d с", second: "%d с",
 	}
@@ -229,13 +235,26 @@ func reportSubject(r Report, d *Document) string {
 	return fmt.Sprintf(w.report, r.Name, w.days(d.From, d.To))
 }
 
+// figures are the few that can be read without opening the document.
+func (w *words) figures(f *journal.Figures) []pair {
+	list := []pair{
+		{w.inbound, strconv.FormatInt(f.Inbound, 10)}, {w.answered, strconv.FormatInt(f.Answered, 10)}, {w.missed, strconv.FormatInt(f.Missed, 10)},
+		{w.open, strconv.FormatInt(f.Open, 10)}, {w.outbound, strconv.FormatInt(f.Outbound, 10)},
+	}
+	if f.WaitAverage != nil {
+		list = append(list, pair{w.wait, w.length(time.Duration(*f.WaitAverage) * time.Millisecond)})
+	}
+	return list
+}
+
 func reportBody(agent string, r Report, d *Document) (text, html string, err error) {
 	w := wordsOf(r.Lang)
 	page := struct {
 		Lang, Title, Foot string
 		Rows              []pair
 	}{Lang: r.Lang, Title: reportSubject(r, d), Foot: fmt.Sprintf(w.reportFoot, r.Name, agent, zoneName(r.At.Location(), r.At))}
-	page.Rows = []pair{{w.period, w.days(d.From, d.To)}, {w.attached, d.Name}}
+	page.Rows = append([]pair{{w.period, w.days(d.From, d.To)}}, w.figures(&d.Total)...)
+	page.Rows = append(page.Rows, pair{w.attached, d.Name})
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s\n\n", page.Title)
 	for _, r := range page.Rows {

@@ -82,6 +82,7 @@ type Document struct {
 	Name        string // of a file, in ASCII
 	ContentType string
 	Bytes       []byte
+	Total       journal.Figures // of all calls that it is about
 }
 
 // Make makes a report. It fails if Source fails, if ctx ends, or if the request
@@ -98,7 +99,7 @@ func Make(ctx context.Context, req Request, from Source) (Document, error) {
 	if err != nil {
 		return Document{}, err
 	}
-	doc := Document{Name: "report-" + c.fileDates() + "." + req.Format}
+	doc := Document{Name: "report-" + c.fileDates() + "." + req.Format, Total: c.total.Figures}
 	switch req.Format {
 	case PDF:
 		doc.ContentType = "application/pdf"
