@@ -3,6 +3,7 @@ package web_test
 import (
 	"encoding/json"
 	"html"
+	"maps"
 	"net/url"
 	"regexp"
 	"slices"
@@ -80,34 +81,42 @@ func (p *person) behind(path string) (n int64, first *call.Record) {
 	}
 }
 
+// mostFollowed links of one figure are followed on a page: the first rows of each
+// table, some hours of the week.
+const mostFollowed = 8
+
 // Behind every number of the page are as many calls as it says: at the top, under
-// the charts, in the hours of the week, in each row of each table, whatever the
+// the charts, in the hours of the week, in the rows of each table, whatever the
 // filter is and whoever looks.
 func TestStats_EveryFigureLeadsToItsCalls(t *testing.T) {
-	r := newRig(t, someCompany(500)...)
-	now := time.Now().UTC()
+	r := newRig(t, someCompany(150)...)
+	people, now := map[string]*person{}, time.Now().UTC()
 	day := func(ago int) string { return now.AddDate(0, 0, -ago).Format(time.DateOnly) }
 	for _, c := range []struct {
 		who, path string
-		least     int // links, so that the test tests something
+		least     int // figures that have links, so that the test tests something
 	}{
-		{"manager", "/stats?period=all", 400},
-		{"manager", "/stats?period=all&by=department", 150},
-		{"manager", "/stats?period=all&by=queue", 150},
-		{"manager", "/stats?period=all&by=line", 150},
-		{"manager", "/stats?period=all&by=source", 100},
-		{"manager", "/stats?period=all&by=trunk", 150},
-		{"manager", "/stats?by=employee&from=" + day(9) + "&to=" + day(3), 400},
-		{"manager", "/stats?from=" + day(4) + "&to=" + day(4), 30},
-		{"manager", "/stats?by=line&direction=inbound&min_wait=5s&period=all", 100},
-		{"manager", "/stats?by=department&type=unique&period=all", 30},
-		{"manager", "/stats?by=employee&department=%D0%9F%D1%80%D0%BE%D0%B4%D0%B0%D0%B6%D0%B8&period=all", 50},
-		{"manager", "/stats?by=department&employee=101&period=all", 20},
-		{"manager", "/stats?by=queue&status=answered&status=abandoned&missed=true&period=all", 20},
-		{"sales", "/stats?period=all", 50},
-		{"masked", "/stats?by=line&period=all", 50},
+		{"manager", "/stats?period=all", 12},
+		{"manager", "/stats?period=all&by=department", 12},
+		{"manager", "/stats?period=all&by=queue", 12},
+		{"manager", "/stats?period=all&by=line", 12},
+		{"manager", "/stats?period=all&by=source", 12},
+		{"manager", "/stats?period=all&by=trunk", 12},
+		{"manager", "/stats?by=employee&from=" + day(9) + "&to=" + day(3), 12},
+		{"manager", "/stats?from=" + day(4) + "&to=" + day(4), 12},
+		{"manager", "/stats?by=line&direction=inbound&min_wait=5s&period=all", 12},
+		{"manager", "/stats?by=department&type=unique&period=all", 8},
+		{"manager", "/stats?by=employee&department=%D0%9F%D1%80%D0%BE%D0%B4%D0%B0%D0%B6%D0%B8&period=all", 12},
+		{"manager", "/stats?by=department&employee=101&period=all", 8},
+		{"manager", "/stats?by=queue&status=answered&status=abandoned&missed=true&period=all", 8},
+		{"sales", "/stats?period=all", 12},
+		{"masked", "/stats?by=line&period=all", 12},
 	} {
-		p := r.signedIn(c.who)
+		p := people[c.who]
+		if p == nil {
+			p = r.signedIn(c.who)
+			people[c.who] = p
+		}
 		status, _, page := p.get(c.path)
 		if status != 200 {
 			t.Fatalf("%s: %d %s", c.path, status, page)
@@ -115,20 +124,27 @@ func TestStats_EveryFigureLeadsToItsCalls(t *testing.T) {
 		if word := unsaid.FindString(page); word != "" {
 			t.Errorf("%s: no words for %s", c.path, word)
 		}
-		links := 0
+		links, seen := map[string]int{}, map[string]int64{}
 		for _, m := range slices.Concat(figureLink.FindAllStringSubmatch(page, -1), cells(page)) {
 			path, name, text := m[1], m[2], m[3]
 			n, err := strconv.ParseInt(strings.NewReplacer(",", "", "\u00a0", "").Replace(text), 10, 64)
 			if strings.HasSuffix(name, "_ms") || err != nil { // of which calls a time is, is no number of calls
 				continue
 			}
-			links++
-			if got, _ := p.behind(path); got != n {
+			if links[name]++; links[name] > mostFollowed {
+				continue
+			}
+			got, ok := seen[path]
+			if !ok {
+				got, _ = p.behind(path)
+				seen[path] = got
+			}
+			if got != n {
 				t.Errorf("%s as %s: %s is %d, and %s shows %d calls", c.path, c.who, name, n, html.UnescapeString(path), got)
 			}
 		}
-		if links < c.least {
-			t.Errorf("%s as %s: %d links are too few to tell", c.path, c.who, links)
+		if len(links) < c.least {
+			t.Errorf("%s as %s: links of %v are too few to tell", c.path, c.who, slices.Sorted(maps.Keys(links)))
 		}
 	}
 }
