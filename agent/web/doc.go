@@ -16,6 +16,8 @@
 //
 // Without a script every page works: filters are forms, pages are links. The
 // script (assets/page.js, htmx) only saves the whole page from being loaded again.
+// Charts are SVG from the server (chart.go), and each number of the statistics is a
+// link to the calls that it counts (figures.go).
 //
 // A page is one file here with its func, one in templates, and its words in
 // lang/en and lang/ru.

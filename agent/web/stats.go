@@ -515,7 +515,7 @@ func (st *statsPage) groups(rows []api.StatisticsRow, total *journal.Figures) {
 
 // groupName is how a group is called: a line by its name too.
 func (st *statsPage) groupName(group string) string {
-	if st.By == "line" {
+	if st.By == "line" && !strings.Contains(group, masked) {
 		for _, l := range st.names.Lines {
 			if l.Number == group && l.Name != "" {
 				return l.Name + " · " + group
