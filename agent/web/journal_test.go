@@ -97,6 +97,8 @@ func TestJournal_Filter(t *testing.T) {
 		"/?number=916-123":                      {"main_1", "main_3"},
 		"/?min_talk=2m":                         nil,
 		"/?max_talk=2m&min_wait=1s":             {"main_1", "main_2", "main_3"},
+		"/?max_talk=2:00&min_wait=0:04":         {"main_1", "main_2", "main_3"},
+		"/?min_talk=1:06":                       nil,
 		"/?has=recording":                       {"main_3"},
 		"/?q=vip":                               {"main_1"},
 		"/?period=yesterday":                    nil,

@@ -4,7 +4,9 @@ import (
 	"cmp"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
+	"time"
 
 	"calljournal/agent/api"
 	"calljournal/agent/call"
@@ -106,11 +108,36 @@ func (s *selection) Query() url.Values {
 	q := url.Values{}
 	for name, values := range s.asked {
 		if !slices.Contains(s.own, name) {
-			q[name] = values
+			q[name] = slices.Clone(values)
+		}
+	}
+	for _, name := range lengths {
+		for i, text := range q[name] {
+			if d, ok := readLength(text); ok { // else the interface says what is wrong
+				q[name][i] = d.String()
+			}
 		}
 	}
 	s.Period.ask(q)
 	return q
+}
+
+// readLength reads a length of time as pages write it, 1:30, or as the interface
+// takes it: 90s, 1m30s, seconds.
+func readLength(text string) (d time.Duration, ok bool) {
+	parts := strings.Split(text, ":")
+	if len(parts) > 3 {
+		return 0, false
+	}
+	for i, part := range parts {
+		n, err := strconv.ParseUint(part, 10, 20)
+		if err != nil || i > 0 && (n > 59 || len(part) != 2) {
+			d, err = time.ParseDuration(text)
+			return d, err == nil && d >= 0
+		}
+		d = d*60 + time.Duration(n)*time.Second
+	}
+	return d, true
 }
 
 // Narrow says that more is asked for than a period.
@@ -233,6 +260,12 @@ func (s *selection) Chips() []chip {
 				add(name, value, s.lang.Word("missed", value))
 			case "part":
 				add(name, value, s.lang.Word("part", value))
+			case "min_wait", "max_wait", "min_talk", "max_talk":
+				text := value
+				if d, ok := readLength(value); ok {
+					text = length(d.Milliseconds())
+				}
+				add(name, value, text)
 			default:
 				add(name, value, value)
 			}
