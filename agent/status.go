@@ -109,6 +109,16 @@ func (a *Agent) consumer(k storage.Consumer) api.Consumer {
 	return c
 }
 
+// blind names the PBXs that are not seen now.
+func (a *Agent) blind() (pbxs []string) {
+	for _, l := range a.links {
+		if s := l.look(); s.State != api.LinkUp {
+			pbxs = append(pbxs, s.PBX)
+		}
+	}
+	return pbxs
+}
+
 // linkProblem is why a link is not up and what to do, in one line.
 func linkProblem(s api.Link) string {
 	why := s.Error

@@ -73,6 +73,9 @@ secret = "hush-pbx"
 	<-tried
 	client := api.NewClient(c.Agent.Socket)
 	defer client.Close()
+	if live, err := client.Live(t.Context()); err != nil || len(live.Blind) != 1 || live.Blind[0] != "main" {
+		t.Errorf("a link that is not up: %+v, %v", live, err)
+	}
 	conf, err := client.Config(t.Context())
 	if err != nil {
 		t.Fatal(err)

@@ -20,6 +20,7 @@ type LiveCalls struct {
 	At             call.Moment   `json:"at"`
 	ServiceLevelMs int64         `json:"service_level_ms" doc:"who is answered within it was answered in time: service_level of [rules]"`
 	Calls          []call.Record `json:"calls" doc:"the oldest first"`
+	Blind          []string      `json:"blind" doc:"PBXs to which there is no link now: what goes on there is not seen"`
 }
 
 func (s *Server) liveRoutes(api huma.API) {
@@ -33,9 +34,11 @@ func (s *Server) liveRoutes(api huma.API) {
 		if err != nil {
 			return nil, s.fault("calls in progress", err)
 		}
-		return &struct{ Body LiveCalls }{LiveCalls{
-			At: call.MomentOf(s.o.Now()), ServiceLevelMs: s.counting().rules.ServiceLevel.Milliseconds(), Calls: calls,
-		}}, nil
+		now := LiveCalls{At: call.MomentOf(s.o.Now()), ServiceLevelMs: s.counting().rules.ServiceLevel.Milliseconds(), Calls: calls, Blind: []string{}}
+		if s.o.Blind != nil {
+			now.Blind = append(now.Blind, s.o.Blind()...)
+		}
+		return &struct{ Body LiveCalls }{now}, nil
 	})
 }
 

@@ -57,9 +57,10 @@ type Options struct {
 	Store          Store
 	Status         func(context.Context) (Status, error)
 	Live           func(context.Context) ([]call.Record, error)
-	Media          *media.Library // nil: no folders of sound and faxes
-	Access         *access.Log    // nil: nobody notes who reads
-	Users          *access.Users  // nil: there are none, and none can be made
+	Blind          func() []string // PBXs to which there is no link; from memory
+	Media          *media.Library  // nil: no folders of sound and faxes
+	Access         *access.Log     // nil: nobody notes who reads
+	Users          *access.Users   // nil: there are none, and none can be made
 	// Healthy says why the daemon should be started again, Ready why it cannot
 	// serve just now; nil is well.
 	Healthy, Ready func() error

@@ -35,7 +35,7 @@ func TestTechnician(t *testing.T) {
 func TestLive_Once(t *testing.T) {
 	r := newRig(t)
 	got := decode[api.LiveCalls](t, r.get(t, "/v1/live/calls", journalToken), 200)
-	if len(got.Calls) != 1 || got.Calls[0].ID != record(7).ID || got.ServiceLevelMs != 20_000 || got.At == 0 {
+	if len(got.Calls) != 1 || got.Calls[0].ID != record(7).ID || got.ServiceLevelMs != 20_000 || got.At == 0 || len(got.Blind) != 0 {
 		t.Errorf("%+v", got)
 	}
 	r.live = func() []call.Record { return nil }

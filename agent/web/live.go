@@ -14,8 +14,8 @@ type liveBoard struct {
 	Waiting        []*liveCall // who has waited longest is first
 	Talking        []*liveCall // the oldest first
 	Queues         []*liveQueue
-	Held, Ringing  int // calls on hold; phones that ring
-	Blind          []api.Link
+	Held, Ringing  int      // calls on hold; phones that ring
+	Blind          []string // PBXs of which nothing is seen
 }
 
 // liveCall is a call in progress: what State it is in, with whom, and for how long.
@@ -57,20 +57,11 @@ func (s *Site) live(v *visit) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	status, err := v.Client.Status(v.Context())
-	if err != nil {
-		return nil, err
-	}
-	return newBoard(now, status.Links), nil
+	return newBoard(now), nil
 }
 
-func newBoard(now api.LiveCalls, links []api.Link) *liveBoard {
-	b := &liveBoard{ServiceLevelMs: now.ServiceLevelMs}
-	for _, l := range links {
-		if l.State != api.LinkUp {
-			b.Blind = append(b.Blind, l)
-		}
-	}
+func newBoard(now api.LiveCalls) *liveBoard {
+	b := &liveBoard{ServiceLevelMs: now.ServiceLevelMs, Blind: now.Blind}
 	for i := range now.Calls {
 		c := newLiveCall(&now.Calls[i])
 		b.Ringing += len(c.Phones)

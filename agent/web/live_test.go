@@ -49,9 +49,7 @@ func phone(extension, name, department string, ringing, answered call.Moment) ca
 func board(t *testing.T, calls ...call.Record) *rig {
 	return newRigWith(t, func(o *api.Options) {
 		o.Live = func(context.Context) ([]call.Record, error) { return calls, nil }
-		o.Status = func(context.Context) (api.Status, error) {
-			return api.Status{State: api.StateDegraded, Links: []api.Link{{PBX: "main", State: api.LinkUp}, {PBX: "branch", State: api.LinkLost}}}, nil
-		}
+		o.Blind = func() []string { return []string{"branch"} }
 	})
 }
 
