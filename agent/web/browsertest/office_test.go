@@ -1,6 +1,7 @@
 package browsertest
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"encoding/json"
@@ -13,6 +14,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -154,12 +156,30 @@ func (f *office) visit(t *testing.T, who, language string) *tab {
 }
 
 func (f *office) people() {
-	users, err := access.OpenUsers(f.path("data/users.json"), time.Now)
+	users, err := people()
 	f.must(err)
-	for _, name := range slices.Sorted(maps.Keys(roles)) {
-		f.must(users.Add(name, roles[name], password))
-	}
+	f.write("data/users.json", users)
 }
+
+// people is the file of those who may sign in. It is made once: a password takes
+// its time, and is meant to.
+var people = sync.OnceValues(func() (file []byte, err error) {
+	dir, err := os.MkdirTemp("", "browsertest-")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	users, err := access.OpenUsers(filepath.Join(dir, "users.json"), time.Now)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range slices.Sorted(maps.Keys(roles)) {
+		if err := users.Add(name, roles[name], password); err != nil {
+			return nil, err
+		}
+	}
+	return os.ReadFile(filepath.Join(dir, "users.json"))
+})
 
 // config is the configuration of journaltest's company.
 func (f *office) config() string {
@@ -333,17 +353,30 @@ var tiff = []byte("II*\x00\x08\x00\x00\x00")
 
 // cut is a recording up to a moment: its calls go on, for the PBX says no more.
 func cut(r *replay.Recording, at time.Duration) *replay.Recording {
-	short, bytes := *r, 0
+	short, size := *r, 0
 	short.Chunks = nil
 	for _, c := range r.Chunks {
 		if c.At > at {
 			break
 		}
 		short.Chunks = append(short.Chunks, c)
-		bytes += c.Bytes
+		size += c.Bytes
 	}
-	short.Stream = r.Stream[:bytes]
+	short.Stream = r.Stream[:size]
 	return &short
+}
+
+// named is the recording of a caller with another name, up to a moment.
+func named(t *testing.T, name string, at time.Duration) *replay.Recording {
+	t.Helper()
+	const was = "Иван Петров"
+	r := cut(recording(t, "name_cyrillic"), at)
+	said := bytes.ReplaceAll(r.Stream, []byte(was), []byte(name))
+	if bytes.Equal(said, r.Stream) {
+		t.Fatalf("the recording has no %s", was)
+	}
+	r.Stream = said
+	return r
 }
 
 func (f *office) write(name string, content []byte) {

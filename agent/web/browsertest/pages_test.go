@@ -3,8 +3,12 @@ package browsertest
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
+	"net/url"
 	"os"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -83,24 +87,38 @@ var looks = []struct {
 	{"ru", "dark", 1280, 900}, {"ru", "light", 390, 844}, {"en", "light", 1280, 900}, {"en", "dark", 390, 844},
 }
 
-// Every page in each of its states, in each look: nothing to complain of, nothing
-// cut off, and nothing that somebody could not read or reach.
-func TestPages(t *testing.T) {
-	full, bad, missed := newCall(1, 3*time.Minute), everywhere(newCall(2, 4*time.Minute), hostile), unanswered(newCall(3, 5*time.Minute), "+79167654321", call.StatusAbandoned)
-	message, fax := withMessage(newCall(4, 6*time.Minute)), withFax(newCall(5, 7*time.Minute))
+// exhibition is an office in which every page has something to show, and the
+// addresses of examples there.
+func exhibition(t *testing.T) (*office, *strings.Replacer) {
+	t.Helper()
+	full, missed := newCall(1, 3*time.Minute), unanswered(newCall(2, 5*time.Minute), "+79167654321", call.StatusAbandoned)
+	message, fax := withMessage(newCall(3, 6*time.Minute)), withFax(newCall(4, 7*time.Minute))
+	// Somebody calls himself by a script, and everything else too; and one of whom
+	// only the name is so, so that he can be called back.
+	bad, worse := everywhere(newCall(5, 4*time.Minute), hostile), unanswered(newCall(6, 8*time.Minute), "+79167654322", call.StatusNoAnswer)
+	worse.From.Name, worse.Queues, worse.Line.Name = new(hostile), []string{hostile}, new(hostile)
 	// On the board, calls that stay as they are: in a menu, in a queue, ringing, a
 	// talk, on hold.
-	var board []*replay.Recording
-	for name, at := range map[string]time.Duration{"ivr_abandon_1": time.Second, "ivr_queue": 2500 * time.Millisecond, "in_noanswer_1": time.Second, "in_answered_1": 2 * time.Second, "hold_1": 2 * time.Second} {
-		board = append(board, cut(recording(t, name), at))
+	board := []*replay.Recording{named(t, hostile, 1200*time.Millisecond)}
+	for _, c := range []struct {
+		name string
+		at   time.Duration
+	}{{"ivr_abandon_1", time.Second}, {"ivr_queue", 2500 * time.Millisecond}, {"in_noanswer_1", time.Second}, {"hold_1", 2 * time.Second}} {
+		board = append(board, cut(recording(t, c.name), c.at))
 	}
-	f := newOffice(t, officeOptions{calls: 300, more: []*call.Record{full, bad, missed, message, fax}, played: board, speed: 10})
+	f := newOffice(t, officeOptions{calls: 200, more: []*call.Record{full, missed, message, fax, bad, worse}, played: board, speed: 10})
 	f.recorded(full, 20)
 	f.leftMessage(message, 5)
 	f.received(fax)
 	f.play()
+	return f, strings.NewReplacer("%ID", full.ID, "%HOSTILE", bad.ID, "%MISSED", missed.ID, "%MESSAGE", message.ID, "%FAX", fax.ID)
+}
+
+// Every page in each of its states, in each look: nothing to complain of, nothing
+// cut off, and nothing that somebody could not read or reach.
+func TestPages(t *testing.T) {
+	f, names := exhibition(t)
 	axe := axeSource(t)
-	names := strings.NewReplacer("%ID", full.ID, "%HOSTILE", bad.ID, "%MISSED", missed.ID, "%MESSAGE", message.ID, "%FAX", fax.ID)
 	stranger, inside := newTab(t, f.base, "ru"), f.visit(t, "admin", "ru")
 	inside.open("/live")
 	inside.sees("#live-calls", "^5$")
@@ -138,6 +156,39 @@ func TestPages(t *testing.T) {
 		})
 	}
 }
+
+// No link of any page leads nowhere. Of those that differ only in what they ask for,
+// one is followed.
+func TestPages_LinksLead(t *testing.T) {
+	f, names := exhibition(t)
+	b := f.visit(t, "admin", "en")
+	followed := map[string]bool{}
+	for _, e := range examples {
+		if e.pattern == "/" || e.pattern == "GET /signin" {
+			continue
+		}
+		address := names.Replace(e.address)
+		b.open(address)
+		for _, link := range eval[[]string](b, `[...document.querySelectorAll("main a[href]")].filter(a => a.origin === location.origin).map(a => a.pathname + a.search)`) {
+			u, err := url.Parse(link)
+			if err != nil {
+				t.Errorf("%s: a link to %q: %v", address, link, err)
+				continue
+			}
+			kind := callInPath.ReplaceAllString(u.Path, "/calls/…") + "?" + strings.Join(slices.Sorted(maps.Keys(u.Query())), "&")
+			if followed[kind] {
+				continue
+			}
+			followed[kind] = true
+			if got := eval[int](b, fmt.Sprintf(`fetch(%s).then(async r => (await r.arrayBuffer(), r.status))`, js(link))); got != http.StatusOK {
+				t.Errorf("%s: a link to %s, which answers %d", address, link, got)
+			}
+		}
+	}
+	t.Logf("%d kinds of links followed", len(followed))
+}
+
+var callInPath = regexp.MustCompile(`/calls/main[^/]*`)
 
 // visited opens a page that must be there, or must not.
 func (b *tab) visited(address string, missing bool) {
