@@ -153,11 +153,11 @@ func (q QuietHours) End(t time.Time) time.Time {
 }
 
 const (
-	mailTimeout      = 2 * time.Minute
-	mostAddresses    = 50 // of a report or an alert: each gets a mail of its own
-	mostMailings     = 100
-	longestDigest    = 24 * time.Hour
-	portOfImplicitly = "465"
+	mailTimeout   = 2 * time.Minute
+	mostAddresses = 50 // of a report or an alert: each gets a mail of its own
+	mostMailings  = 100
+	longestDigest = 24 * time.Hour
+	portOfTLS     = "465"
 )
 
 var (
@@ -193,7 +193,7 @@ func (v *validator) mailServer(m *Mail) {
 	v.address("mail.server", m.Server, "587")
 	if m.TLS == "" {
 		m.TLS = MailStartTLS
-		if strings.HasSuffix(m.Server, ":"+portOfImplicitly) {
+		if strings.HasSuffix(m.Server, ":"+portOfTLS) {
 			m.TLS = MailTLS
 		}
 	}

@@ -3,6 +3,8 @@ package mail
 import (
 	"fmt"
 	"html"
+	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -165,9 +167,10 @@ func TestAlert_OutageAndRestart(t *testing.T) {
 			r.post.answer = nil
 			return errLost
 		})
-		r.start(nil, all)
-		pass(time.Minute)
+		r.start(nil, all) // it is mailed at once, and the answer lost
 		r.end()
+		r.missed("+300")
+		pass(time.Minute) // another call could be in it now, and must not be
 		r.start(nil, all)
 		pass(time.Hour)
 		mails := r.post.mails()
@@ -185,7 +188,7 @@ func TestAlert_OutageAndRestart(t *testing.T) {
 				}
 			}
 		}
-		left := 71 - len(seen)
+		left := 72 - len(seen)
 		for number, n := range seen {
 			if n != 1 {
 				t.Errorf("%s %d times", number, n)
@@ -276,4 +279,45 @@ func TestPlural(t *testing.T) {
 			t.Errorf("%d %s, want %s", n, got, want)
 		}
 	}
+}
+
+// A daemon that is killed between the server's yes and the note of it mails the
+// same once more, under the same Message-ID, and then goes on.
+func TestMailings_Killed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		r.at("2026-11-20 07:59:00")
+		all, daily := alerts(t, ""), []config.Report{reportOf(t, "at = \"daily 08:00\"")}
+		r.start(daily, all)
+		path := filepath.Join(r.path, "mail.json")
+		var atSend []byte
+		r.post.set(func(*Message, int) (err error) {
+			atSend, err = os.ReadFile(path)
+			return err
+		})
+		kill := func() {
+			t.Helper()
+			r.end()
+			if err := os.WriteFile(path, atSend, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		r.missed("+1")
+		pass(30 * time.Second)
+		kill()
+		r.missed("+2") // must not get into the mail that is sent again
+		pass(25 * time.Second)
+		r.start(daily, all)
+		synctest.Wait()
+		r.want(toBoss+"Missed call: +1", toBoss+"Missed call: +1", toBoss+"Missed call: +2")
+		r.at("2026-11-20 08:00:00")
+		kill()
+		r.at("2026-11-20 09:00:00")
+		r.start(daily, all)
+		r.want(toBoss+"Missed call: +1", toBoss+"Missed call: +1", toBoss+"Missed call: +2", boss+"2026-11-19", boss+"2026-11-19")
+		mails := r.post.mails()
+		if mails[0].ID != mails[1].ID || mails[1].ID == mails[2].ID || mails[3].ID != mails[4].ID {
+			t.Error("a double cannot be recognised")
+		}
+	})
 }

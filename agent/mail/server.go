@@ -166,8 +166,9 @@ func (s *Server) client(ctx context.Context) (_ *gomail.Client, hangUp func(), e
 	}
 	if s.m.Username != "" && s.m.TLS != config.MailNone {
 		options = append(options, gomail.WithUsername(s.m.Username), gomail.WithPassword(s.m.Password.Reveal()),
-			gomail.WithOpportunisticSMTPAuth(gomail.SMTPAuthSCRAMSHA256PLUS, gomail.SMTPAuthSCRAMSHA256, gomail.SMTPAuthSCRAMSHA1PLUS, gomail.SMTPAuthSCRAMSHA1,
-				gomail.SMTPAuthPlain, gomail.SMTPAuthLogin))
+			// Not the -PLUS ones: servers and TLS versions do not agree on how a channel is
+			// bound, there is no second try, and the certificate was checked.
+			gomail.WithOpportunisticSMTPAuth(gomail.SMTPAuthSCRAMSHA256, gomail.SMTPAuthSCRAMSHA1, gomail.SMTPAuthPlain, gomail.SMTPAuthLogin))
 	}
 	client, err := gomail.NewClient(host, options...)
 	if err != nil {
