@@ -233,3 +233,48 @@ func TestStats_LinksKeepTheFilter(t *testing.T) {
 		t.Errorf("a period without calls: %d", status)
 	}
 }
+
+// Whatever names come from outside, they are text on the page, and the way to
+// their calls is theirs.
+func TestStats_HostileNames(t *testing.T) {
+	for by, name := range map[string]func(*call.Record, string){
+		"queue": func(r *call.Record, name string) { r.Queues = []string{name} },
+		"trunk": func(r *call.Record, name string) { r.Trunk = &name },
+		"line":  func(r *call.Record, name string) { r.Line = &call.Line{Number: name} },
+		"source": func(r *call.Record, name string) {
+			r.Line = &call.Line{Number: "74951230101", Source: &name}
+		},
+		"employee": func(r *call.Record, name string) {
+			r.Legs = []call.Leg{{Extension: ptr("101"), Employee: &name, Role: call.RolePhone, Result: "answered", TalkMs: ptr(int64(65_000))}}
+			r.AnsweredBy = ptr("101")
+		},
+		"department": func(r *call.Record, name string) {
+			r.Legs = []call.Leg{{Extension: ptr("101"), Department: &name, Role: call.RolePhone, Result: "answered", TalkMs: ptr(int64(65_000))}}
+			r.AnsweredBy = ptr("101")
+		},
+	} {
+		var calls []*call.Record
+		names := []string{hostile, `a&status=busy#?`, "\u202egnp.exe", "+7 (495) %41", "{target}"}
+		for i, text := range names {
+			r := someCall("main:" + strconv.Itoa(i))
+			name(r, text)
+			calls = append(calls, r)
+		}
+		p := newRig(t, calls...).signedIn("manager")
+		_, _, page := p.get("/stats?period=all&by=" + by)
+		if strings.Contains(page, "<script>alert") || strings.Contains(page, "<img src=x") {
+			t.Errorf("a %s's name is markup", by)
+		}
+		_, rows, _ := strings.Cut(page, `<table class="list groups">`)
+		rows, sum, _ := strings.Cut(rows, "<tfoot>")
+		links := figureLink.FindAllStringSubmatch(rows, -1)
+		if len(links) < len(names) || sum == "" {
+			t.Errorf("by %s: %d links", by, len(links))
+		}
+		for _, m := range links {
+			if n, _ := p.behind(m[1]); n != 1 {
+				t.Errorf("by %s: %s shows %d calls, not the one", by, html.UnescapeString(m[1]), n)
+			}
+		}
+	}
+}
