@@ -257,7 +257,7 @@ func (s *selection) Chips() []chip {
 		for _, value := range s.asked[name] {
 			switch name {
 			case "missed":
-				add(name, value, s.lang.Word("missed", value))
+				add(name, value, s.lang.Word("whether", value))
 			case "part":
 				add(name, value, s.lang.Word("part", value))
 			case "min_wait", "max_wait", "min_talk", "max_talk":
