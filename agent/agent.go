@@ -211,7 +211,7 @@ func New(o Options) (_ *Agent, err error) {
 	a.server.SetTokens(tokens(c))
 	if a.users != nil {
 		a.site = web.New(web.Options{
-			Agent: c.Agent.Name, Version: o.Version, API: a.server, Users: a.users, Changed: a.store.Changed,
+			Agent: c.Agent.Name, Version: o.Version, API: a.server, Users: a.users, Changed: a.store.Changed, Head: a.store.Head,
 			Zone: c.Agent.Location(), Logger: o.Logger, Now: o.Now,
 		})
 		a.server.SetSite(a.site)

@@ -3,6 +3,7 @@ package web
 import (
 	"fmt"
 	"net/http"
+	"strconv"
 	"time"
 )
 
@@ -14,7 +15,8 @@ const (
 
 // changes tells a browser that there is something new, as server-sent events
 // without a word of what: "journal" after a commit, at most once a second. The page
-// asks for itself again. (Calls in progress are followed at /v1/live.)
+// asks for itself again. after is the head of the journal that the page was made
+// of: what came before the browser asked here is not missed. (Calls in progress are followed at /v1/live.)
 func (s *Site) changes(w http.ResponseWriter, r *http.Request) {
 	if _, ok := s.Signed(r); !ok {
 		http.Error(w, "", http.StatusUnauthorized)
@@ -41,7 +43,8 @@ func (s *Site) changes(w http.ResponseWriter, r *http.Request) {
 	ticker := time.NewTicker(changesEvery)
 	defer ticker.Stop()
 	changed := s.o.Changed()
-	isNew := false
+	after, err := strconv.ParseUint(r.URL.Query().Get("after"), 10, 64)
+	isNew := err == nil && s.o.Head() > after
 	for quiet := time.Duration(0); ; quiet += changesEvery {
 		select {
 		case <-ticker.C:

@@ -68,7 +68,7 @@ func newRigWith(t *testing.T, daemon func(*api.Options), calls ...*call.Record) 
 	daemon(&options)
 	server := api.New(options)
 	server.SetTokens([]api.Token{api.NewToken("central", api.ScopeJournal, "a-token-of-a-program")})
-	site := web.New(web.Options{Agent: "office-1", Version: "test", API: server, Users: users, Changed: db.Changed, Zone: time.UTC, Logger: log, Now: time.Now})
+	site := web.New(web.Options{Agent: "office-1", Version: "test", API: server, Users: users, Changed: db.Changed, Head: db.Head, Zone: time.UTC, Logger: log, Now: time.Now})
 	server.SetSite(site)
 	r := &rig{t: t, db: db, http: httptest.NewServer(server.Network())}
 	t.Cleanup(func() {

@@ -66,7 +66,7 @@ func (s *Site) signIn(w http.ResponseWriter, r *http.Request) {
 	default:
 		form.Wrong = "error.page"
 	}
-	s.show(w, r, nil, "signin", form, nil)
+	s.show(w, r, nil, "signin", 0, form, nil)
 }
 
 func (s *Site) setCookie(w http.ResponseWriter, r *http.Request, key string, seconds int) {

@@ -20,6 +20,7 @@ type Options struct {
 	}
 	Users   *access.Users
 	Changed func() <-chan struct{} // closed when there is something new in the journal
+	Head    func() uint64          // the number of the newest entry
 	Zone    *time.Location
 	Logger  *slog.Logger
 	Now     func() time.Time

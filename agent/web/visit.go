@@ -39,6 +39,7 @@ type shown struct {
 	Lang    *language
 	Langs   []*language
 	Data    any
+	Head    uint64 // of the journal, before Data was read
 	Problem string // instead of Data: what the interface said against it
 	Status  int
 }
@@ -56,12 +57,13 @@ func (s *Site) page(pattern, name string, data func(*visit) (any, error)) {
 			s.askToSignIn(w, r)
 			return
 		}
+		head := s.o.Head()
 		v := &visit{Request: r, Answer: w, User: u, Client: s.o.API.ClientOf(u, r.RemoteAddr), Lang: s.words.of(r), site: s}
 		got, err := data(v)
 		if errors.Is(err, errGone) {
 			return
 		}
-		s.show(w, r, &u, name, got, err)
+		s.show(w, r, &u, name, head, got, err)
 	})
 }
 
@@ -73,7 +75,7 @@ func (s *Site) open(pattern, name string, data func(http.ResponseWriter, *http.R
 		if errors.Is(err, errGone) {
 			return
 		}
-		s.show(w, r, nil, name, got, err)
+		s.show(w, r, nil, name, 0, got, err)
 	})
 }
 
@@ -98,11 +100,11 @@ func (v *visit) redirect(to string) error {
 }
 
 // show answers with a page, or with what went wrong on it.
-func (s *Site) show(w http.ResponseWriter, r *http.Request, u *access.User, name string, data any, err error) {
+func (s *Site) show(w http.ResponseWriter, r *http.Request, u *access.User, name string, head uint64, data any, err error) {
 	lang := s.words.of(r)
 	out := shown{
 		Page: name, Agent: s.o.Agent, Version: s.o.Version, Path: r.URL.RequestURI(), User: u,
-		Lang: lang, Langs: s.words.all, Data: data, Status: http.StatusOK,
+		Lang: lang, Langs: s.words.all, Data: data, Head: head, Status: http.StatusOK,
 	}
 	if u != nil {
 		for _, m := range menu {

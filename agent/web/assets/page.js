@@ -38,7 +38,8 @@
 	function open() {
 		const part = document.querySelector("[data-follow]");
 		if (!part || source || document.hidden) return;
-		source = new EventSource(part.dataset.follow);
+		const journal = part.dataset.event === "journal"; // of which this page is as old as its head
+		source = new EventSource(part.dataset.follow + (journal ? "?after=" + document.body.dataset.head : ""));
 		source.addEventListener(part.dataset.event, follow);
 		source.onopen = function () {
 			if ("offline" in document.documentElement.dataset) follow(); // what was missed
