@@ -206,7 +206,7 @@ func New(o Options) (_ *Agent, err error) {
 		Reload: reload,
 		Agent:  c.Agent.Name, Version: o.Version, Store: a.store, Status: a.Status, Live: a.Live, Blind: a.blind, Books: a,
 		Media: a.media, Access: a.access, Users: a.users, Zone: c.Agent.Location(), Healthy: a.healthy, Ready: a.ready,
-		DeadLetters: deadLetters{a.forwards}, Outgoing: outgoing{a.mailings}, Rules: a.rules, Directory: a.directory.Load, Config: a.configuration, Log: a.Said, Metrics: a.metrics.registry, Logger: o.Logger, Now: o.Now,
+		DeadLetters: deadLetters{a.forwards}, Outgoing: outgoing{a.mailings, c.Agent.Name}, Rules: a.rules, Directory: a.directory.Load, Config: a.configuration, Log: a.Said, Metrics: a.metrics.registry, Logger: o.Logger, Now: o.Now,
 	})
 	a.server.SetTokens(tokens(c))
 	if a.users != nil {

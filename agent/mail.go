@@ -91,7 +91,10 @@ func (a *Agent) mailStatus(st *api.Status) {
 }
 
 // outgoing is what the interface may do with mail.
-type outgoing struct{ *mail.Mailings }
+type outgoing struct {
+	*mail.Mailings
+	agent string
+}
 
 // SendReport implements api.Outgoing.
 func (o outgoing) SendReport(ctx context.Context, name string) ([]api.MailSent, error) {
@@ -99,9 +102,25 @@ func (o outgoing) SendReport(ctx context.Context, name string) ([]api.MailSent, 
 	if errors.Is(err, mail.ErrUnknown) {
 		return nil, fmt.Errorf("%w: %w", api.ErrNotFound, err)
 	}
+	return became(sent), err
+}
+
+// MailReport implements api.Outgoing. The subject names the journal, as there is no
+// other name.
+func (o outgoing) MailReport(ctx context.Context, r api.MailedReport) ([]api.MailSent, error) {
+	d := r.Document
+	sent, err := o.Send(ctx, mail.Report{Name: o.agent, Lang: r.Language, At: r.At},
+		&mail.Document{Name: d.Name, ContentType: d.ContentType, Body: d.Bytes, From: r.Period.From, To: r.Period.To, Total: d.Total}, r.To)
+	if errors.Is(err, mail.ErrNoServer) {
+		return nil, api.ErrNoMail
+	}
+	return became(sent), err
+}
+
+func became(sent []mail.Sent) []api.MailSent {
 	out := make([]api.MailSent, 0, len(sent))
 	for _, s := range sent {
 		out = append(out, api.MailSent(s))
 	}
-	return out, err
+	return out
 }

@@ -83,8 +83,11 @@ type Sent struct {
 	Error string // "": the server has it
 }
 
-// ErrUnknown: there is no such report.
-var ErrUnknown = errors.New("no such report")
+// Errors of reports that somebody asks for.
+var (
+	ErrUnknown  = errors.New("no such report")
+	ErrNoServer = errors.New("there is no [mail] in the configuration")
+)
 
 const (
 	grace    = time.Second // what a mail under way gets to come to its end
@@ -312,35 +315,62 @@ func (m *Mailings) SendNow(ctx context.Context, name string) ([]Sent, error) {
 	}
 	c := m.reports[i]
 	m.mu.Unlock()
-	select {
-	case m.slots <- struct{}{}:
-		defer func() { <-m.slots }()
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-	now := m.o.Now()
-	r := &report{o: &m.o, c: c}
-	d, about, err := r.document(ctx, now)
+	free, err := m.slot(ctx)
 	if err != nil {
 		return nil, err
 	}
-	out := make([]Sent, 0, len(c.To))
-	for _, r.to = range c.To {
-		msg, err := r.message(about, d)
+	defer free()
+	d, about, err := (&report{o: &m.o, c: c}).document(ctx, m.o.Now())
+	if err != nil {
+		return nil, err
+	}
+	return m.mail(ctx, about, d, c.To), nil
+}
+
+// Send mails a report that no schedule knows to whom somebody names: once, and
+// says what became of it. ErrNoServer.
+func (m *Mailings) Send(ctx context.Context, about Report, d *Document, to []string) ([]Sent, error) {
+	m.mu.Lock()
+	none := m.server.Server == ""
+	m.mu.Unlock()
+	if none {
+		return nil, ErrNoServer
+	}
+	free, err := m.slot(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer free()
+	return m.mail(ctx, about, d, to), nil
+}
+
+func (m *Mailings) slot(ctx context.Context) (free func(), err error) {
+	select {
+	case m.slots <- struct{}{}:
+		return func() { <-m.slots }, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// mail sends a report to each address.
+func (m *Mailings) mail(ctx context.Context, about Report, d *Document, to []string) (out []Sent) {
+	for _, to := range to {
+		msg, err := (&report{o: &m.o, to: to}).message(about, d)
 		if err == nil {
 			err = m.sender().Send(ctx, msg)
 		}
-		s := Sent{To: r.to}
+		s := Sent{To: to}
 		if err != nil {
 			s.Error = err.Error()
-			m.o.Logger.Warn("a report that was asked for was not mailed", "report", name, "to", r.to, "err", err)
+			m.o.Logger.Warn("a report that was asked for was not mailed", "report", about.Name, "to", to, "err", err)
 		} else {
-			m.o.Logger.Info("a report that was asked for was mailed", "report", name, "to", r.to)
-			m.arrived(laneKey(KindReport, name, r.to), now)
+			m.o.Logger.Info("a report that was asked for was mailed", "report", about.Name, "to", to)
+			m.arrived(laneKey(KindReport, about.Name, to), about.At)
 		}
 		out = append(out, s)
 	}
-	return out, nil
+	return out
 }
 
 // arrived: an address takes mail, so what was set aside need not be shown.

@@ -85,6 +85,6 @@ func (r *report) message(about Report, d *Document) (*Message, error) {
 	}
 	return &Message{
 		To: r.to, Subject: reportSubject(about, d), Text: text, HTML: html, Attached: d, At: r.o.Now(),
-		ID: fmt.Sprintf("report %s %s %d", r.o.Agent, r.c.Name, about.At.UnixMilli()),
+		ID: fmt.Sprintf("report %s %s %d", r.o.Agent, about.Name, about.At.UnixMilli()),
 	}, nil
 }

@@ -230,6 +230,14 @@ to = ["full@company.example", "Anna <anna@company.example>"]`).Report[0]}, nil)
 		if _, err := r.m.SendNow(t.Context(), "nosuch"); !errors.Is(err, ErrUnknown) {
 			t.Errorf("%v", err)
 		}
+		about := Report{Name: "office", Lang: "en", At: time.Now()}
+		sent, err = r.m.Send(t.Context(), about, &Document{Name: "x.csv", ContentType: "text/csv", Body: []byte("x")}, []string{"once@company.example", "nobody"})
+		if err != nil || len(sent) != 2 || sent[0].Error != "" {
+			t.Errorf("%+v, %v", sent, err)
+		}
+		if got := r.post.subjects(); !strings.HasPrefix(got[len(got)-1], "nobody: office: calls") && !strings.HasPrefix(got[len(got)-1], "once@company.example: office: calls") {
+			t.Errorf("%q", got)
+		}
 		r.mu.Lock()
 		r.broken = errors.New("the journal is busy")
 		r.mu.Unlock()

@@ -75,7 +75,10 @@ func TestReports(t *testing.T) {
 }
 
 // postOffice mails what it is told to.
-type postOffice struct{ refuses map[string]string }
+type postOffice struct {
+	api.Outgoing // nothing else is asked of it
+	refuses      map[string]string
+}
 
 func (p postOffice) SendReport(_ context.Context, name string) ([]api.MailSent, error) {
 	if name != "Morning / <b>" {

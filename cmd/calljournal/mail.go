@@ -64,6 +64,11 @@ func (v mailSendVerb) Run(sh *shell) error {
 	if err != nil {
 		return err
 	}
+	return sh.mailed(sent, v.JSON)
+}
+
+// mailed tells what became of mails; one that did not go is a failure.
+func (sh *shell) mailed(sent api.ReportSent, asJSON bool) (err error) {
 	failed := 0
 	var b strings.Builder
 	for _, m := range sent.Mails {
@@ -74,7 +79,7 @@ func (v mailSendVerb) Run(sh *shell) error {
 		}
 		fmt.Fprintf(&b, "%s: %s\n", plain(m.To), plain(said))
 	}
-	if v.JSON {
+	if asJSON {
 		err = sh.json(sent)
 	} else {
 		_, err = fmt.Fprint(sh.out, b.String())

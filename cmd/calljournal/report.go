@@ -15,13 +15,14 @@ import (
 
 type reportVerb struct {
 	callFlags
-	Period string `help:"today, yesterday, this-week, last-week, this-month, last-month, 7d, 30d or all, instead of --from and --to. Default: last-month." default:"" enum:",today,yesterday,this-week,last-week,this-month,last-month,7d,30d,all" placeholder:"WORD"`
-	Output string `short:"o" help:"Where to; - is standard output. A file of that name is replaced when the report is whole. Default: report-DATES in this folder." placeholder:"FILE"`
-	Format string `help:"pdf, csv or xlsx; default: as the name of --output ends, else pdf." default:"" enum:",pdf,csv,xlsx" placeholder:"FORMAT"`
-	PDF    bool   `name:"pdf" help:"The same as --format pdf." xor:"form"`
-	CSV    bool   `name:"csv" help:"The same as --format csv." xor:"form"`
-	XLSX   bool   `name:"xlsx" help:"The same as --format xlsx." xor:"form"`
-	Lang   string `help:"ru or en; default: the language of this session, or en." default:"" enum:",ru,en" placeholder:"LANGUAGE"`
+	Period string   `help:"today, yesterday, this-week, last-week, this-month, last-month, 7d, 30d or all, instead of --from and --to. Default: last-month." default:"" enum:",today,yesterday,this-week,last-week,this-month,last-month,7d,30d,all" placeholder:"WORD"`
+	Output string   `short:"o" help:"Where to; - is standard output. A file of that name is replaced when the report is whole. Default: report-DATES in this folder." placeholder:"FILE"`
+	Format string   `help:"pdf, csv or xlsx; default: as the name of --output ends, else pdf." default:"" enum:",pdf,csv,xlsx" placeholder:"FORMAT"`
+	PDF    bool     `name:"pdf" help:"The same as --format pdf." xor:"form"`
+	CSV    bool     `name:"csv" help:"The same as --format csv." xor:"form"`
+	XLSX   bool     `name:"xlsx" help:"The same as --format xlsx." xor:"form"`
+	Mail   []string `help:"Mail it to that address, by the [mail] of the configuration, and write no file; may be given several times." placeholder:"ADDRESS" sep:"none"`
+	Lang   string   `help:"ru or en; default: the language of this session, or en." default:"" enum:",ru,en" placeholder:"LANGUAGE"`
 }
 
 func (v reportVerb) Run(sh *shell) error {
@@ -49,6 +50,16 @@ func (v reportVerb) Run(sh *shell) error {
 	c, err := sh.client()
 	if err != nil {
 		return err
+	}
+	if len(v.Mail) > 0 {
+		if v.Output != "" {
+			return &exitError{exitUsage, "report: --mail, or --output, not both"}
+		}
+		sent, err := c.MailReport(ctx, what, v.Mail)
+		if err != nil {
+			return fmt.Errorf("report: %w", err)
+		}
+		return sh.mailed(sent, false)
 	}
 	doc, err := c.Report(ctx, what)
 	if err != nil {
