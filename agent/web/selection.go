@@ -33,7 +33,6 @@ type selection struct {
 type filterField struct {
 	name   string
 	values []string // that it may have; nil: names
-	digits bool     // not for who sees numbers masked
 	most   bool     // asked for often
 }
 
