@@ -312,26 +312,45 @@ func (b *tab) count(selector string) int {
 	return eval[int](b, fmt.Sprintf(`document.querySelectorAll(%s).length`, js(selector)))
 }
 
-// click moves the mouse to the first such element that is seen and presses it.
+// click moves the mouse to the first such element that is seen and presses it. If
+// the page moves meanwhile and something else is hit, it tries again, as a person
+// would.
 func (b *tab) click(selector string) {
 	b.Helper()
-	// An element that something else covers, or that still moves, is not there yet.
-	at := fmt.Sprintf(`(() => {
-		for (const e of document.querySelectorAll(%s)) {
-			e.scrollIntoView({block: "center", inline: "center", behavior: "instant"});
-			const r = e.getClientRects()[0];
-			if (!r || !r.width || !r.height) continue;
-			const x = r.left + r.width / 2, y = r.top + r.height / 2, hit = document.elementFromPoint(x, y);
-			if (hit && (e === hit || e.contains(hit) || hit.contains(e) || hit.control === e)) return [x, y];
+	for range 10 {
+		// An element that something else covers is not there yet.
+		at := fmt.Sprintf(`(() => {
+			for (const e of document.querySelectorAll(%s)) {
+				e.scrollIntoView({block: "center", inline: "center", behavior: "instant"});
+				const r = e.getClientRects()[0];
+				if (!r || !r.width || !r.height) continue;
+				const x = r.left + r.width / 2, y = r.top + r.height / 2, hit = document.elementFromPoint(x, y);
+				if (hit && (e === hit || e.contains(hit) || hit.control === e)) return [x, y];
+			}
+			return null;
+		})()`, js(selector))
+		b.until(at)
+		xy := eval[[]float64](b, at)
+		if len(xy) != 2 {
+			continue
 		}
-		return null;
-	})()`, js(selector))
-	b.until(at)
-	xy := eval[[]float64](b, at)
-	if len(xy) != 2 {
-		b.Fatalf("%s went away while it was to be clicked on", selector)
+		eval[any](b, fmt.Sprintf(`(() => {
+			window.hit = "nothing";
+			document.addEventListener("click", e => {
+				const t = e.target, wanted = [...document.querySelectorAll(%s)];
+				window.hit = wanted.some(w => w === t || w.contains(t) || t.control === w) ? "it" : t.outerHTML.slice(0, 100);
+			}, {capture: true, once: true});
+			return null;
+		})()`, js(selector)))
+		b.must(chromedp.Do(b.ctx, chromedp.MouseClickXY(xy[0], xy[1])))
+		// Where there is no more to be known, the click has led to another page.
+		hit, err := chromedp.Run(b.ctx, chromedp.Evaluate[string](`window.hit ?? "it"`))
+		if err != nil || hit == "it" {
+			return
+		}
+		b.Logf("a click on %s hit %s", selector, hit)
 	}
-	b.must(chromedp.Do(b.ctx, chromedp.MouseClickXY(xy[0], xy[1])))
+	b.Fatalf("%s cannot be clicked on", selector)
 }
 
 // fill replaces what stands in a field, as typing does.
