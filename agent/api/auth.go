@@ -72,6 +72,25 @@ func find(tokens []Token, text string) (found Token, ok bool) {
 	return found, ok
 }
 
+// still is who asks as he is by now, in an answer that lasts: nobody once his session
+// has ended or his token is in force no more.
+func (s *Server) still(r *http.Request) (Token, bool) {
+	t := tokenOf(r.Context())
+	switch {
+	case t.user:
+		u, ok := s.site.Signed(r)
+		return asUser(u), ok
+	case t.hash != [sha256.Size]byte{}: // the control socket and a centre have no token
+		for _, now := range *s.tokens.Load() {
+			if now.hash == t.hash {
+				return now, true
+			}
+		}
+		return Token{}, false
+	}
+	return t, true
+}
+
 // bearer is the token that a request shows. Only the header counts: an address
 // ends up in logs.
 func bearer(r *http.Request) (string, bool) {

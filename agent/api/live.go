@@ -50,6 +50,7 @@ const (
 // live sends the calls in progress whenever something happens in them, as
 // server-sent events. When nothing does for long, it sends them with their times as
 // they are by then, or a comment if there are none, so that proxies keep the line.
+// Who has signed out, was removed or has lost the token meanwhile sees no more.
 func (s *Server) live(w http.ResponseWriter, r *http.Request) {
 	if !s.takePoll() {
 		w.Header().Set("Retry-After", "5")
@@ -64,7 +65,11 @@ func (s *Server) live(w http.ResponseWriter, r *http.Request) {
 	defer ticker.Stop()
 	var last []byte
 	for quiet := 0; ; quiet++ {
-		calls, err := s.view(r.Context()).live(r.Context())
+		t, ok := s.still(r)
+		if !ok || refused(t, []string{ScopeJournal}, true) != "" {
+			return
+		}
+		calls, err := view{s, t.Role}.live(r.Context())
 		if err != nil {
 			return
 		}
