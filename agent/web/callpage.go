@@ -148,9 +148,18 @@ func reasons(given []call.Reason, l *language) (list []reason) {
 	return list
 }
 
+// maxTagForm holds as many and as long tags as a call may have, each letter of them
+// as a form writes it at worst.
+const maxTagForm = 64 << 10
+
 // tagCall takes the tags that somebody wrote.
 func (s *Site) tagCall(v *visit) (any, error) {
-	v.Body = http.MaxBytesReader(v.Answer, v.Body, maxForm)
+	if err := v.readForm(maxTagForm); err != nil {
+		return nil, err
+	}
+	if !v.PostForm.Has("tags") { // an empty field takes all tags away, no field none
+		return nil, v.badForm()
+	}
 	tags := []string{}
 	for tag := range strings.SplitSeq(v.PostFormValue("tags"), ",") {
 		if tag = strings.TrimSpace(tag); tag != "" && !slices.Contains(tags, tag) {
@@ -166,7 +175,9 @@ func (s *Site) tagCall(v *visit) (any, error) {
 
 // markCall names the number of a call as a spammer's, or takes that back.
 func (s *Site) markCall(v *visit) (any, error) {
-	v.Body = http.MaxBytesReader(v.Answer, v.Body, maxForm)
+	if err := v.readForm(maxForm); err != nil {
+		return nil, err
+	}
 	id := v.PathValue("id")
 	rec, err := v.Client.Call(v.Context(), id)
 	if err != nil {

@@ -2,6 +2,7 @@ package web_test
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"net/url"
 	"os"
@@ -271,5 +272,32 @@ func TestCall_Spam(t *testing.T) {
 	}
 	if status, _, _ := p.post(at+"/spam", url.Values{"spam": {"no"}}); status != http.StatusSeeOther || len(b.spam) != 0 {
 		t.Errorf("%d, %+v", status, b.spam)
+	}
+}
+
+// As many tags as a call may have arrive whole, however their letters are written in
+// a form; a form that does not arrive whole takes nothing away.
+func TestCall_TagsOfBadForms(t *testing.T) {
+	rec := told()
+	r := callRig(t, &books{}, rec)
+	p := r.signedIn("manager")
+	at := "/calls/" + url.PathEscape(rec.ID)
+	var most []string
+	for n := range 32 {
+		most = append(most, fmt.Sprintf("%02d%s", n, strings.Repeat("😀", 62)))
+	}
+	if status, _, text := p.post(at+"/tags", url.Values{"tags": {strings.Join(most, ",")}}); status != http.StatusSeeOther {
+		t.Fatalf("as many as there may be: %d %s", status, text)
+	}
+	for name, form := range map[string]string{
+		"cut off": "tags=a%2", "no field": "", "another field": "tag=a", "huge": "tags=" + strings.Repeat("a,", 40_000),
+	} {
+		if status, _, _ := p.do(http.MethodPost, at+"/tags", strings.NewReader(form)); status != http.StatusUnprocessableEntity {
+			t.Errorf("%s: %d", name, status)
+		}
+	}
+	now, err := r.db.Call(rec.ID)
+	if err != nil || !slices.Equal(now.Tags, most) {
+		t.Errorf("%v: the call has the tags %q", err, now.Tags)
 	}
 }

@@ -179,7 +179,9 @@ func (v *visit) with(pairs ...string) string {
 
 // markSpam names a number as a spammer's, or takes it off that list, and comes back.
 func (s *Site) markSpam(v *visit) (any, error) {
-	v.Body = http.MaxBytesReader(v.Answer, v.Body, maxForm)
+	if err := v.readForm(maxForm); err != nil {
+		return nil, err
+	}
 	number, back := v.PostFormValue("number"), local(v.PostFormValue("back"))
 	to, err := url.Parse(back)
 	if err != nil {

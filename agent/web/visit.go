@@ -93,6 +93,20 @@ func (s *Site) askToSignIn(w http.ResponseWriter, r *http.Request) {
 	http.Redirect(w, r, to, http.StatusSeeOther)
 }
 
+// readForm reads a form whole, or refuses it: half of one would change what nobody
+// asked to change.
+func (v *visit) readForm(most int64) error {
+	v.Body = http.MaxBytesReader(v.Answer, v.Body, most)
+	if err := v.ParseForm(); err != nil {
+		return v.badForm()
+	}
+	return nil
+}
+
+func (v *visit) badForm() error {
+	return &api.Refusal{Status: http.StatusUnprocessableEntity, Text: v.Lang.Text("error.form")}
+}
+
 // redirect answers with another page.
 func (v *visit) redirect(to string) error {
 	http.Redirect(v.Answer, v.Request, to, http.StatusSeeOther)
