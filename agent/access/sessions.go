@@ -15,6 +15,7 @@ const (
 	SessionLongest = 7 * 24 * time.Hour
 
 	mostSessions = 10_000
+	mostOfOne    = 100 // of one user: who signs in again and again signs out nobody else
 )
 
 // Sessions is who is signed in. They live in memory: a restart of the daemon ends
@@ -45,25 +46,32 @@ func (s *Sessions) Begin(u User) (key string) {
 	now := s.now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.open) >= mostSessions {
-		s.makeRoom(now)
-	}
+	s.makeRoom(now, u.Name, mostOfOne)
+	s.makeRoom(now, "", mostSessions)
 	s.open[sha256.Sum256([]byte(key))] = &session{u.Name, u.ChangedAt, now, now}
 	return key
 }
 
-// makeRoom ends the sessions that are over, or else the one that was idle longest.
-func (s *Sessions) makeRoom(now time.Time) {
+// makeRoom leaves room for one more session of a user, or of all if the name is "":
+// it ends those that are over, and if there are as many as there may be, the one that
+// was idle longest.
+func (s *Sessions) makeRoom(now time.Time, name string, most int) {
 	var oldest [sha256.Size]byte
 	var seen time.Time
+	n := 0
 	for hash, one := range s.open {
-		if one.over(now) {
+		switch {
+		case one.over(now):
 			delete(s.open, hash)
-		} else if seen.IsZero() || one.seen.Before(seen) {
+			continue
+		case name != "" && one.name != name:
+			continue
+		case n == 0 || one.seen.Before(seen):
 			oldest, seen = hash, one.seen
 		}
+		n++
 	}
-	if len(s.open) >= mostSessions {
+	if n >= most {
 		delete(s.open, oldest)
 	}
 }

@@ -83,3 +83,38 @@ func TestSessions(t *testing.T) {
 		})
 	}
 }
+
+// Whoever signs in again and again ends his own sessions and nobody else's.
+func TestSessions_OfOneUser(t *testing.T) {
+	now := time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC)
+	clock := func() time.Time { now = now.Add(time.Millisecond); return now }
+	users, err := access.OpenUsers(filepath.Join(t.TempDir(), "users.json"), clock)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := access.NewSessions(users, clock)
+	keys := map[string][]string{}
+	for _, name := range []string{"anna", "mallory"} {
+		if err := users.Add(name, access.Role{Scope: access.ScopeJournal}, "correct horse battery"); err != nil {
+			t.Fatal(err)
+		}
+		u, _ := users.Find(name)
+		for range map[string]int{"anna": 3, "mallory": 11_000}[name] {
+			keys[name] = append(keys[name], s.Begin(u))
+		}
+	}
+	open := func(name string) (n int) {
+		for _, key := range keys[name] {
+			if _, ok := s.User(key); ok {
+				n++
+			}
+		}
+		return n
+	}
+	if anna, mallory := open("anna"), open("mallory"); anna != 3 || mallory != 100 {
+		t.Errorf("anna has %d sessions of 3, mallory %d, want 100", anna, mallory)
+	}
+	if _, ok := s.User(keys["mallory"][10_999]); !ok {
+		t.Error("the newest has ended")
+	}
+}

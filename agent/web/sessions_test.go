@@ -4,6 +4,8 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"net/http/cookiejar"
+	"net/url"
 	"testing"
 	"time"
 )
@@ -28,5 +30,32 @@ func TestSignedOut_LiveEnds(t *testing.T) {
 	}
 	if _, err := io.Copy(io.Discard, answer.Body); err != nil {
 		t.Errorf("the view goes on: %v", err)
+	}
+}
+
+// Who signs in where somebody is signed in already takes his place: the key of
+// before opens nothing more.
+func TestSignIn_EndsTheSessionBefore(t *testing.T) {
+	p := newRig(t).signedIn("manager")
+	at, err := url.Parse(p.http.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := p.client.Jar.Cookies(at)
+	if status, _, _ := p.post("/signin", url.Values{"name": {"sales"}, "password": {password}}); status != http.StatusSeeOther {
+		t.Fatal(status)
+	}
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	jar.SetCookies(at, before)
+	thief := p.stranger()
+	thief.client.Jar = jar
+	if status, _, _ := thief.get("/v1/calls"); status != http.StatusUnauthorized {
+		t.Errorf("the key of before: %d", status)
+	}
+	if status, _, _ := p.get("/"); status != http.StatusOK {
+		t.Errorf("the new one: %d", status)
 	}
 }

@@ -54,6 +54,7 @@ func (s *Site) signIn(w http.ResponseWriter, r *http.Request) {
 	u, err := s.o.Users.Verify(r.Context(), form.Name, r.PostFormValue("password"))
 	switch {
 	case err == nil:
+		s.forget(r) // whoever it was that was signed in here
 		s.o.Logger.Info("signed in", "user", u.Name, "remote", r.RemoteAddr)
 		s.setCookie(w, r, s.sessions.Begin(u), int(access.SessionLongest.Seconds()))
 		http.Redirect(w, r, form.Back, http.StatusSeeOther)
@@ -77,9 +78,14 @@ func (s *Site) setCookie(w http.ResponseWriter, r *http.Request, key string, sec
 }
 
 func (s *Site) signOut(w http.ResponseWriter, r *http.Request) {
+	s.forget(r)
+	s.setCookie(w, r, "", -1)
+	http.Redirect(w, r, "/signin", http.StatusSeeOther)
+}
+
+// forget ends the session of a browser.
+func (s *Site) forget(r *http.Request) {
 	if c, err := r.Cookie(cookieName(r)); err == nil {
 		s.sessions.End(c.Value)
 	}
-	s.setCookie(w, r, "", -1)
-	http.Redirect(w, r, "/signin", http.StatusSeeOther)
 }
