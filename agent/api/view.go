@@ -78,10 +78,11 @@ func (v view) each(ctx context.Context, q storage.Query) iter.Seq2[*call.Record,
 	return func(yield func(*call.Record, error) bool) {
 		q.Limit = 1000
 		for {
-			page, cursor, err := v.s.o.Store.Calls(q)
-			if err == nil {
-				err = ctx.Err()
+			if err := ctx.Err(); err != nil { // who asked has left
+				yield(nil, err)
+				return
 			}
+			page, cursor, err := v.s.o.Store.Calls(q)
 			if err != nil {
 				yield(nil, v.s.fault("read calls", err))
 				return
