@@ -238,6 +238,12 @@ func replace(path string, content []byte) (err error) {
 // passwords in a row a name must wait, each time twice as long. A name that there
 // is not takes as long as one that there is.
 func (u *Users) Verify(ctx context.Context, name, password string) (User, error) {
+	select {
+	case u.waiting <- struct{}{}:
+		defer func() { <-u.waiting }()
+	default:
+		return User{}, ErrTooOften
+	}
 	u.mu.Lock()
 	a, known := u.accounts[name]
 	key := name
@@ -248,15 +254,11 @@ func (u *Users) Verify(ctx context.Context, name, password string) (User, error)
 		u.mu.Unlock()
 		return User{}, ErrTooOften
 	}
+	// It is wrong until it is known to be right: else many could be tried at once.
+	u.wrong[key] = attempts{u.wrong[key].n + 1, u.now()}
 	u.mu.Unlock()
 	if len(password) > mostPassword {
 		return User{}, ErrPassword
-	}
-	select {
-	case u.waiting <- struct{}{}:
-		defer func() { <-u.waiting }()
-	default:
-		return User{}, ErrTooOften
 	}
 	select {
 	case u.hashing <- struct{}{}:
@@ -274,7 +276,7 @@ func (u *Users) Verify(ctx context.Context, name, password string) (User, error)
 		delete(u.wrong, name)
 		return a.User, nil
 	}
-	u.wrong[key] = attempts{u.wrong[key].n + 1, u.now()}
+	u.wrong[key] = attempts{u.wrong[key].n, u.now()}
 	return User{}, ErrPassword
 }
 

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -148,5 +150,26 @@ func TestUsers_DamagedFile(t *testing.T) {
 		if _, err := u.Verify(t.Context(), "anna", good); !errors.Is(err, access.ErrPassword) {
 			t.Errorf("%s: %v", text, err)
 		}
+	}
+}
+
+// Passwords that are tried at once are as few as those that are tried one by one.
+func TestUsers_ManyAtOnce(t *testing.T) {
+	u := openUsers(t, filepath.Join(t.TempDir(), "users.json"))
+	if err := u.Add("anna", access.Role{Scope: access.ScopeJournal}, good); err != nil {
+		t.Fatal(err)
+	}
+	var looked atomic.Int64
+	var all sync.WaitGroup
+	for range 30 {
+		all.Go(func() {
+			if _, err := u.Verify(t.Context(), "anna", "wrong"); errors.Is(err, access.ErrPassword) {
+				looked.Add(1)
+			}
+		})
+	}
+	all.Wait()
+	if n := looked.Load(); n > 4 { // three, and one more for each second that hashing takes
+		t.Errorf("%d passwords were looked at", n)
 	}
 }
