@@ -173,8 +173,10 @@ func (v view) missed(ctx context.Context, states []string, from call.Moment, at 
 	if err != nil {
 		return nil, nil, err
 	}
+	var reads reads
+	defer reads.end()
 	for {
-		if err := ctx.Err(); err != nil {
+		if err := reads.next(ctx, v.s); err != nil {
 			return nil, nil, err
 		}
 		recs, places, err := v.s.o.Store.MissedBefore(at.Below, from, wanted, missedStep)

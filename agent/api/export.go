@@ -24,8 +24,9 @@ const (
 )
 
 const (
-	maxExports = 2   // at a time
-	exportPage = 500 // calls read at once: what an export holds in memory
+	maxExports   = 3   // at a time, reports too
+	maxExportsOf = 2   // of one reader
+	exportPage   = 500 // calls read at once: what an export holds in memory
 )
 
 type exportInput struct {
@@ -54,9 +55,8 @@ func (s *Server) export(ctx context.Context, in *exportInput) (*huma.StreamRespo
 		return nil, err
 	}
 	q.Sort, q.Limit = in.Sort, exportPage
-	select {
-	case s.exports <- struct{}{}:
-	default:
+	leave, ok := s.exports.Take(tokenOf(ctx).String())
+	if !ok {
 		return nil, huma.ErrorWithHeaders(huma.Error503ServiceUnavailable("other exports are being made"), http.Header{"Retry-After": {"10"}})
 	}
 	// The first page is read before the answer begins, so that a wrong question
@@ -64,11 +64,11 @@ func (s *Server) export(ctx context.Context, in *exportInput) (*huma.StreamRespo
 	v := s.view(ctx)
 	first, cursor, err := v.pick(ctx, q, anyCall)
 	if err != nil {
-		<-s.exports
+		leave()
 		return nil, err
 	}
 	return &huma.StreamResponse{Body: func(hc huma.Context) {
-		defer func() { <-s.exports }()
+		defer leave()
 		_, w := humago.Unwrap(hc)
 		out := &begun{w: paced{w, http.NewResponseController(w)}}
 		head := w.Header()

@@ -52,12 +52,13 @@ const (
 // they are by then, or a comment if there are none, so that proxies keep the line.
 // Who has signed out, was removed or has lost the token meanwhile sees no more.
 func (s *Server) live(w http.ResponseWriter, r *http.Request) {
-	if !s.takePoll() {
+	leave, ok := s.lives.Take(tokenOf(r.Context()).String())
+	if !ok {
 		w.Header().Set("Retry-After", "5")
-		problem(w, http.StatusServiceUnavailable, "too many requests wait already")
+		problem(w, http.StatusServiceUnavailable, "too many live views are open already")
 		return
 	}
-	defer s.givePoll()
+	defer leave()
 	w.Header().Set("Content-Type", "text/event-stream")
 	rc := http.NewResponseController(w)
 	_ = rc.SetWriteDeadline(time.Time{}) // it takes as long as its reader stays

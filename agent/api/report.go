@@ -50,12 +50,11 @@ func (s *Server) reportRoutes(api huma.API) {
 			"application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": binary,
 		}}},
 	}, func(ctx context.Context, in *ReportInput) (*reportOutput, error) {
-		select {
-		case s.exports <- struct{}{}:
-			defer func() { <-s.exports }()
-		default:
+		leave, ok := s.exports.Take(tokenOf(ctx).String())
+		if !ok {
 			return nil, huma.ErrorWithHeaders(huma.Error503ServiceUnavailable("other exports are being made"), http.Header{"Retry-After": {"10"}})
 		}
+		defer leave()
 		doc, err := s.Report(ctx, tokenOf(ctx).Role, in, s.o.Now())
 		if err != nil {
 			return nil, err

@@ -83,7 +83,9 @@ type Options struct {
 const (
 	maxBody    = 64 << 10
 	maxHeader  = 16 << 10
-	maxPolls   = 512 // long polls and live views at a time
+	maxPolls   = 512 // long polls at a time
+	maxLive    = 512 // live views at a time
+	maxLiveOf  = 128 // and of one reader
 	answerTime = 60 * time.Second
 )
 
@@ -94,7 +96,9 @@ type Server struct {
 	tokens  atomic.Pointer[[]Token]
 	guesses *transport.Guesses
 	polls   chan struct{} // one slot for each request that waits
-	exports chan struct{} // and for each export
+	lives   *access.Places
+	exports *access.Places
+	long    *access.Places // for reading many calls
 	noted   noted
 	ending  context.Context
 	end     context.CancelFunc
@@ -106,7 +110,10 @@ func New(o Options) *Server {
 	if o.Media == nil {
 		o.Media = media.New(media.Options{Logger: o.Logger, Now: o.Now})
 	}
-	s := &Server{o: o, mux: http.NewServeMux(), guesses: transport.NewGuesses(o.Now), polls: make(chan struct{}, maxPolls), exports: make(chan struct{}, maxExports)}
+	s := &Server{
+		o: o, mux: http.NewServeMux(), guesses: transport.NewGuesses(o.Now), polls: make(chan struct{}, maxPolls),
+		lives: access.NewPlaces(maxLive, maxLiveOf), exports: access.NewPlaces(maxExports, maxExportsOf), long: access.NewPlaces(maxLong, maxLongOf),
+	}
 	if s.o.Zone == nil {
 		s.o.Zone = time.UTC
 	}

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"calljournal/agent/access"
 	"calljournal/agent/call"
@@ -47,7 +49,12 @@ func (v view) pick(ctx context.Context, q storage.Query, keep func(*call.Record)
 	if v.role.Department != "" && len(q.Department) == 0 {
 		q.Department = []string{v.role.Department} // there is an index of it
 	}
+	var reads reads
+	defer reads.end()
 	for wanted := q.Limit; ; q.Limit, q.Cursor = wanted-len(recs), cursor {
+		if err := reads.next(ctx, v.s); err != nil {
+			return nil, "", err
+		}
 		var page []*call.Record
 		page, cursor, err = v.s.o.Store.Calls(q)
 		if errors.Is(err, storage.ErrCursor) {
@@ -67,9 +74,40 @@ func (v view) pick(ctx context.Context, q storage.Query, keep func(*call.Record)
 		if cursor == "" || len(recs) >= wanted {
 			return recs, cursor, nil
 		}
-		if err := ctx.Err(); err != nil {
-			return nil, "", err
-		}
+	}
+}
+
+// Reading a whole journal through takes a processor for half a minute and more.
+const (
+	maxLong   = 4 // at a time
+	maxLongOf = 2 // of one reader
+	longWait  = 20 * time.Second
+)
+
+// reads are those of one answer. The first is free: what is more than one piece of
+// the journal takes a place, so that nobody keeps all processors busy.
+type reads struct {
+	n     int
+	leave func()
+}
+
+// next comes before each read. Its error is an answer; who asked may have left.
+func (r *reads) next(ctx context.Context, s *Server) error {
+	if r.n++; r.n != 2 {
+		return ctx.Err()
+	}
+	short, cancel := context.WithTimeout(ctx, longWait)
+	defer cancel()
+	var err error
+	if r.leave, err = s.long.Wait(short, tokenOf(ctx).String()); err != nil && ctx.Err() == nil {
+		return huma.ErrorWithHeaders(huma.Error503ServiceUnavailable("others read much of the journal just now: ask again later, or for a shorter period"), http.Header{"Retry-After": {"10"}})
+	}
+	return err
+}
+
+func (r *reads) end() {
+	if r.leave != nil {
+		r.leave()
 	}
 }
 
@@ -77,8 +115,10 @@ func (v view) pick(ctx context.Context, q storage.Query, keep func(*call.Record)
 func (v view) each(ctx context.Context, q storage.Query) iter.Seq2[*call.Record, error] {
 	return func(yield func(*call.Record, error) bool) {
 		q.Limit = 1000
+		var reads reads
+		defer reads.end()
 		for {
-			if err := ctx.Err(); err != nil { // who asked has left
+			if err := reads.next(ctx, v.s); err != nil {
 				yield(nil, err)
 				return
 			}

@@ -8,7 +8,8 @@ import (
 )
 
 const (
-	mostWatchers = 256
+	mostWatchers = 512
+	watchersOf   = 128 // one user
 	changesEvery = time.Second
 	stillHere    = 15 * time.Second
 )
@@ -18,18 +19,18 @@ const (
 // asks for itself again. after is the head of the journal that the page was made
 // of: what came before the browser asked here is not missed. (Calls in progress are followed at /v1/live.)
 func (s *Site) changes(w http.ResponseWriter, r *http.Request) {
-	if _, ok := s.Signed(r); !ok {
+	u, ok := s.Signed(r)
+	if !ok {
 		http.Error(w, "", http.StatusUnauthorized)
 		return
 	}
-	select {
-	case s.watchers <- struct{}{}:
-		defer func() { <-s.watchers }()
-	default:
+	leave, ok := s.watchers.Take(u.Name)
+	if !ok {
 		w.Header().Set("Retry-After", "30")
 		http.Error(w, "", http.StatusServiceUnavailable)
 		return
 	}
+	defer leave()
 	w.Header().Set("Content-Type", "text/event-stream")
 	rc := http.NewResponseController(w)
 	_ = rc.SetWriteDeadline(time.Time{}) // it takes as long as its reader stays

@@ -33,8 +33,8 @@ type Site struct {
 	sessions *access.Sessions
 	words    *languages
 	pages    map[string]*page
-	patterns []string      // of the addresses of the pages
-	watchers chan struct{} // one slot for each browser that follows changes
+	patterns []string       // of the addresses of the pages
+	watchers *access.Places // browsers that follow changes
 	ending   context.Context
 	end      context.CancelFunc
 }
@@ -44,7 +44,7 @@ type Site struct {
 func New(o Options) *Site {
 	s := &Site{
 		o: o, mux: http.NewServeMux(), sessions: access.NewSessions(o.Users, o.Now), words: readLanguages(),
-		pages: map[string]*page{}, watchers: make(chan struct{}, mostWatchers),
+		pages: map[string]*page{}, watchers: access.NewPlaces(mostWatchers, watchersOf),
 	}
 	s.ending, s.end = context.WithCancel(context.Background())
 	s.routes()
