@@ -61,6 +61,12 @@ func TestJournal_FilterSortPage(t *testing.T) {
 	b.click("#sort-talk")
 	b.until(`document.querySelector("#sort-talk").closest("th").getAttribute("aria-sort") === "ascending"`)
 
+	// What comes later, the sum for one, does not move the page away from who has
+	// scrolled down meanwhile.
+	b.until(`(window.scrollTo(0, 600), window.scrollY > 300)`)
+	eval[any](b, `window.was = scrollY, document.body.dispatchEvent(new Event("htmx:afterSettle", {bubbles: true})), null`)
+	b.until(`new Promise(requestAnimationFrame) && scrollY === was`)
+
 	// Pages: the next one has other calls, the first is where one began.
 	first := b.ids()
 	b.click("#next")
