@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"net/http"
+	"slices"
 
 	"calljournal/agent/call"
 
@@ -20,11 +21,25 @@ func (s *Server) stateRoutes(api huma.API) {
 			return nil, s.fault("status", err)
 		}
 		if tokenOf(ctx).Limited() {
-			st.LastCall = nil         // perhaps not one of his
-			st.Mailings = []Mailing{} // whose addresses are nobody's affair
+			st = withoutCalls(st)
 		}
 		return &struct{ Body Status }{st}, nil
 	})
+}
+
+// withoutCalls is the status for a reader who may not see all calls: without what
+// names one, or an address, or quotes what a far side said when it refused a call.
+func withoutCalls(st Status) Status {
+	st.LastCall = nil
+	st.Mailings = []Mailing{}
+	st.Forwarders = slices.Clone(st.Forwarders)
+	for i := range st.Forwarders {
+		st.Forwarders[i].Error = ""
+	}
+	if len(st.Problems) > 0 { // they say these errors again
+		st.Problems = []string{"what is wrong is told to who sees the whole journal: ask whoever looks after this daemon"}
+	}
+	return st
 }
 
 // Reloaded is what a reading of the configuration has changed.
