@@ -329,7 +329,7 @@ func (s *Server) outer(h http.HandlerFunc) http.Handler {
 		_ = rc.SetWriteDeadline(time.Now().Add(maxWait*time.Second + answerTime))
 		head := w.Header()
 		head.Set("X-Content-Type-Options", "nosniff")
-		head.Set("Content-Security-Policy", "default-src 'none'")
+		head.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
 		head.Set("Cache-Control", "no-store")
 		h(w, r)
 	}))

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
+	"strings"
 	"testing"
 	"time"
 )
@@ -57,5 +58,51 @@ func TestSignIn_EndsTheSessionBefore(t *testing.T) {
 	}
 	if status, _, _ := p.get("/"); status != http.StatusOK {
 		t.Errorf("the new one: %d", status)
+	}
+}
+
+// No other site's page changes anything, whatever it makes a browser send and where.
+func TestOtherSites_EveryForm(t *testing.T) {
+	r := newRig(t, someCall("main:1"))
+	for name, head := range map[string]http.Header{
+		"cross-site":  {"Sec-Fetch-Site": {"cross-site"}},
+		"same-site":   {"Sec-Fetch-Site": {"same-site"}},
+		"another":     {"Origin": {"https://evil.example"}},
+		"a sandbox":   {"Origin": {"null"}},
+		"both":        {"Origin": {r.http.URL}, "Sec-Fetch-Site": {"cross-site"}},
+		"a near name": {"Origin": {r.http.URL + ".evil.example"}},
+	} {
+		p := r.signedIn("admin")
+		p.head = head
+		for _, path := range []string{
+			"/signin", "/signout", "/language", "/missed/spam", "/calls/main:1/tags", "/calls/main:1/spam", "/reports/x/send", "/",
+			"/v1/reload", "/v1/erase", "/v1/report/mail", "/v1/reports/x/send", "/metrics", "//v1/erase", "/x/../v1/erase",
+		} {
+			if status, _, _ := p.post(path, url.Values{"name": {"manager"}, "password": {password}}); status != http.StatusForbidden {
+				t.Errorf("%s: POST %s: %d", name, path, status)
+			}
+		}
+		for _, method := range []string{http.MethodPut, http.MethodDelete, http.MethodPatch} {
+			if status, _, _ := p.do(method, "/v1/users/anna", nil); status != http.StatusForbidden {
+				t.Errorf("%s: %s a user: %d", name, method, status)
+			}
+		}
+	}
+}
+
+// Nobody keeps a page, puts it into a frame or takes it for something else, those that
+// refuse or lead elsewhere too.
+func TestHeaders(t *testing.T) {
+	r := newRig(t, someCall("main:1"))
+	for user, p := range map[string]*person{"a stranger": r.stranger(), "manager": r.signedIn("manager")} {
+		for _, path := range []string{"/", "/signin", "/stats", "/state", "/calls/main:1", "/nowhere", "/?from=x", "/v1/calls", "/v1/users", "/v1/nothing"} {
+			_, head, _ := p.get(path)
+			if head.Get("Cache-Control") != "no-store" || head.Get("X-Content-Type-Options") != "nosniff" {
+				t.Errorf("%s: %s: %v", user, path, head)
+			}
+			if csp := head.Get("Content-Security-Policy"); !strings.Contains(csp, "default-src 'none'") || !strings.Contains(csp, "frame-ancestors 'none'") {
+				t.Errorf("%s: %s: %q", user, path, csp)
+			}
+		}
 	}
 }
