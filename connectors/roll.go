@@ -13,14 +13,22 @@ import (
 //
 // A list and the facts are never of one moment: a leg that is born or ends while
 // the list is on its way is in the one and not in the other. So a difference
-// counts only if it is there twice, with time enough between for whatever was on
-// its way to arrive.
+// counts only if it is there twice, the same way round, with time enough between
+// for whatever was on its way to arrive.
 type Roll struct {
 	up       map[call.LegID]bool
-	gone     map[call.LegID]bool // ended; the PBX may still be writing its records of it and list it
-	suspects map[call.LegID]bool // in the facts or in the list, but not in both, last time
-	good     call.Moment         // when list and facts agreed, last
+	gone     map[call.LegID]bool       // ended; the PBX may still be writing its records of it and list it
+	suspects map[call.LegID]difference // last time
+	good     call.Moment               // when list and facts agreed, last
 }
+
+// difference is where a leg is that is not in both.
+type difference uint8
+
+const (
+	onlyListed  difference = 1 + iota // its beginning is on its way, or was lost
+	onlyInFacts                       // its end is
+)
 
 // rollMost bounds the memory of a Roll: a PBX has a few thousand channels.
 const rollMost = 100_000
@@ -75,19 +83,20 @@ func (r *Roll) Suspects() []call.LegID {
 
 // Compare takes a list of the legs that are up, as of now. It gives the legs
 // that differ for the second time in a row, which is a loss; Suspects has those
-// that differ for the first time.
+// that differ for the first time. (A leg that was born on the way of one list and
+// ended on that of the next differs twice too, but not the same way round.)
 func (r *Roll) Compare(listed []call.LegID, now call.Moment) (lost []call.LegID) {
-	differ := make(map[call.LegID]bool)
+	differ := make(map[call.LegID]difference)
 	in := make(map[call.LegID]bool, len(listed))
 	for _, leg := range listed {
 		in[leg] = true
 		if !r.up[leg] && !r.gone[leg] {
-			differ[leg] = true
+			differ[leg] = onlyListed
 		}
 	}
 	for leg := range r.up {
 		if !in[leg] {
-			differ[leg] = true
+			differ[leg] = onlyInFacts
 		}
 	}
 	for leg := range r.gone {
@@ -95,8 +104,8 @@ func (r *Roll) Compare(listed []call.LegID, now call.Moment) (lost []call.LegID)
 			delete(r.gone, leg)
 		}
 	}
-	for leg := range differ {
-		if r.suspects[leg] {
+	for leg, how := range differ {
+		if r.suspects[leg] == how {
 			lost = append(lost, leg)
 		}
 	}

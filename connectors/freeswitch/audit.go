@@ -52,19 +52,32 @@ func (a *audit) ask(ask question) error {
 // auditLater: an audit has told all it could.
 func (s *session) auditLater() { s.auditDue, s.doubtAt = s.NextAudit(), time.Time{} }
 
-// auditPatience times AuditConfirm is how long a doubt waits for an event that
-// shows that we have heard all there was: a FreeSWITCH that says nothing for so
-// long has nothing to say.
-const auditPatience = 12
+// How long a doubt waits, in times AuditConfirm: without any event, for a
+// FreeSWITCH that says nothing for so long has nothing to say; and at the most, for
+// a clock that was set back makes all that comes look late.
+const (
+	auditSilence  = 12
+	auditPatience = 120
+)
 
 func (s *session) auditIsDue(now time.Time) bool {
+	confirm := s.Link.AuditConfirm
+	if !s.doubtAt.IsZero() && now.Sub(s.doubtAt) >= auditPatience*confirm {
+		s.lead = s.c.ahead
+		s.auditLater()
+	}
 	if s.asking || s.auditing || s.auditDue.IsZero() || now.Before(s.auditDue) {
 		return false
 	}
-	// Events come by another connection than the list, through a queue each: what
-	// the list was ahead of must be here before a doubt is put to the test.
-	behind := s.Seen.Time().Before(s.doubtAt.Add(s.Link.AuditConfirm)) || s.Link.Count.QueueBytes.Load() > 0
-	return s.doubtAt.IsZero() || !behind || now.Sub(s.doubtAt) >= auditPatience*s.Link.AuditConfirm
+	if s.doubtAt.IsZero() {
+		return true
+	}
+	// Events come by another connection than the list, through a queue at each end,
+	// and may be minutes behind it: what the list was ahead of must be here before a
+	// doubt is put to the test. The PBX's own stamps tell how far we have heard.
+	heard := s.newest.Time().Add(-s.lead)
+	silent := s.Link.Count.QueueBytes.Load() == 0 && now.Sub(s.Seen.Time()) >= auditSilence*confirm
+	return !heard.Before(s.doubtAt.Add(confirm)) || silent
 }
 
 // compare concludes an audit.

@@ -32,6 +32,9 @@ type session struct {
 	auditDue time.Time
 	doubtAt  time.Time // when the list of the last audit differed
 
+	newest call.Moment   // the latest stamp of the PBX
+	lead   time.Duration // by how much its stamps were ahead of their arrival, at most: what came with less was late
+
 	told    bool // an event has told the Core-UUID
 	goodbye bool // the PBX said that it ends the connection
 }
@@ -119,6 +122,10 @@ func (s *session) take(m Message) {
 	}
 	if at := m.moment("Event-Date-Timestamp"); at != 0 {
 		s.c.ahead = at.Sub(s.Seen)
+		if s.newest == 0 || s.c.ahead > s.lead {
+			s.lead = s.c.ahead
+		}
+		s.newest = max(s.newest, at)
 	}
 	s.checkProcess(m)
 	switch m.name() {
