@@ -66,7 +66,6 @@ func (a *Agent) newLink(p config.PBX) (*link, error) {
 	if err != nil {
 		return nil, err
 	}
-	l.tracker.Restore(facts)
 	b, err := a.store.State(stateName(p.Name))
 	if err != nil {
 		return nil, err
@@ -76,6 +75,7 @@ func (a *Agent) newLink(p config.PBX) (*link, error) {
 			return nil, fmt.Errorf("journal: state of link %q: %w", p.Name, err)
 		}
 	}
+	l.tracker.Restore(facts, l.now.Ahead.Sub(0))
 	l.then = l.now
 	l.status = api.Link{PBX: p.Name, Kind: p.Kind, Address: p.Address, State: api.LinkConnecting, Since: a.startedAt, Session: l.now.Session}
 	if len(facts) > 0 {

@@ -91,7 +91,7 @@ var allMutants = []mutant{
 	},
 	{
 		breaks: "open calls are not taken up after a restart", file: "agent/link.go", pkg: "./agent", test: "TestAgent_EndsInTheMiddleOfACall",
-		old: "	l.tracker.Restore(facts)\n", new: "",
+		old: "	l.tracker.Restore(facts, l.now.Ahead.Sub(0))\n", new: "",
 	},
 	{
 		breaks: "a group of facts alone is not stored", file: "agent/books.go", pkg: "./agent", test: "TestBooks_StoreWhateverAGroupHolds",

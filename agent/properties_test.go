@@ -208,8 +208,9 @@ func TestRestore(t *testing.T) {
 
 // restart goes on with another Tracker that knows only what was kept.
 func (f *feed) restart() {
+	ahead := f.tracker.Ahead()
 	f.tracker = call.New(f.options)
-	f.tracker.Restore(slices.SortedFunc(maps.Values(f.kept), func(a, b call.Event) int { return cmp.Compare(a.N, b.N) }))
+	f.tracker.Restore(slices.SortedFunc(maps.Values(f.kept), func(a, b call.Event) int { return cmp.Compare(a.N, b.N) }), ahead)
 }
 
 // near is how far apart two times may be to be the same to a reader.

@@ -87,8 +87,9 @@ func New(o Options) *Tracker {
 }
 
 // Restore gives the Tracker back the facts that were kept for open calls, in
-// the order of their N, as the store has them. It must come before any Apply.
-func (t *Tracker) Restore(facts []Event) {
+// the order of their N, as the store has them, and how far the PBX's clock was
+// ahead of ours, as Ahead said. It must come before any Apply.
+func (t *Tracker) Restore(facts []Event, ahead time.Duration) {
 	t.restoring = true
 	for _, e := range facts {
 		t.n = e.N - 1
@@ -96,7 +97,12 @@ func (t *Tracker) Restore(facts []Event) {
 	}
 	t.restoring = false
 	t.out = nil
+	t.ahead = ahead
 }
+
+// Ahead is the most that a stamp of this link was ahead of its arrival: by how much
+// the PBX's clock is ahead of ours, if nothing is late. Zero: not known.
+func (t *Tracker) Ahead() time.Duration { return t.ahead }
 
 // Apply takes one fact in and says what follows from it.
 func (t *Tracker) Apply(e Event) []Change {

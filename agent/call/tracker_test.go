@@ -472,7 +472,7 @@ func TestTracker_RestoreGoesOn(t *testing.T) {
 			whole.apply(e)
 		}
 		again := &script{tracker: call.New(o)}
-		again.tracker.Restore(whole.kept)
+		again.tracker.Restore(whole.kept, whole.tracker.Ahead())
 		whole.records, again.records = nil, nil
 		for _, e := range all[cut:] {
 			if e.Kind == call.LinkUp || e.Kind == call.LinkDown {
