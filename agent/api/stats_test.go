@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/url"
 	"path/filepath"
 	"slices"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"calljournal/agent/access"
 	"calljournal/agent/api"
 	"calljournal/agent/call"
 	"calljournal/agent/journal"
@@ -235,6 +237,65 @@ func TestStats_HostileInput(t *testing.T) {
 	st := decode[api.Statistics](t, r.get(t, "/v1/stats?employee=nobody", journalToken), 200)
 	if st.Rows == nil || len(st.Rows) != 0 || len(st.Formulas) == 0 {
 		t.Errorf("%+v", st)
+	}
+}
+
+// A reader of one department gets the figures of exactly the calls that he sees,
+// whatever else he asks for.
+func TestStats_OfADepartment(t *testing.T) {
+	r, calls, zone := statsRig(t, 1200)
+	names := []string{"Sales", "Support"}
+	company := map[string]journal.Employee{}
+	for _, c := range calls {
+		for _, l := range c.Legs {
+			if l.Extension == nil {
+				continue
+			}
+			if _, ok := company[*l.Extension]; !ok {
+				company[*l.Extension] = journal.Employee{Extension: *l.Extension, Name: "Agent " + *l.Extension, Department: names[len(company)%len(names)]}
+			}
+		}
+	}
+	directory := journal.NewDirectory("", slices.Collect(maps.Values(company)), nil)
+	known := &storage.Batch{}
+	for _, c := range calls {
+		c.Rev++
+		directory.Enrich(c)
+		known.Entries = append(known.Entries, storage.Entry{Op: storage.OpCall, Call: c})
+	}
+	if err := r.db.Commit(known); err != nil {
+		t.Fatal(err)
+	}
+	filters := map[string]func(*call.Record) bool{
+		"":                   func(*call.Record) bool { return true },
+		"direction=inbound":  func(c *call.Record) bool { return c.Direction == call.Inbound },
+		"from=2026-10-20":    func(c *call.Record) bool { return c.StartedAt.Time().After(time.Date(2026, 10, 20, 0, 0, 0, 0, zone)) },
+		"department=nowhere": func(*call.Record) bool { return false },
+	}
+	for _, name := range names {
+		role := access.Role{Scope: access.ScopeJournal, Department: name}
+		filters["department="+url.QueryEscape(name)] = access.Role{Department: name}.Sees
+		filters["part=counted&department="+url.QueryEscape(name)] = func(c *call.Record) bool {
+			return journal.HadPart(c, journal.PartCounted, journal.ByDepartment, []string{name})
+		}
+		r.server.SetTokens([]api.Token{api.NewToken("reader", api.ScopeJournal, journalToken), api.NewToken("limited", role.Scope, salesToken).Limit(name, false)})
+		for _, by := range []string{"total", "employee", "department", "queue"} {
+			group, _ := journal.ByOf(by)
+			for filter, has := range filters {
+				want := []api.StatisticsRow{}
+				for _, row := range counted(calls, zone, group, journal.Whole, time.Time{}, time.Time{}, func(c *call.Record) bool { return role.Sees(c) && has(c) }) {
+					want = append(want, api.StatisticsRow{Group: row.Group, Figures: row.Figures})
+				}
+				text, err := json.Marshal(want)
+				if err != nil {
+					t.Fatal(err)
+				}
+				got := decode[struct{ Rows json.RawMessage }](t, r.get(t, "/v1/stats?by="+by+"&"+filter, salesToken), 200)
+				if !bytes.Equal(text, got.Rows) {
+					t.Errorf("%s by %s with %q: %s", name, by, filter, cmp.Diff(string(text), string(got.Rows)))
+				}
+			}
+		}
 	}
 }
 

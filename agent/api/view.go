@@ -46,28 +46,15 @@ func (v view) pick(ctx context.Context, q storage.Query, keep func(*call.Record)
 	if err := v.mayAsk(q); err != nil {
 		return nil, "", err
 	}
-	if v.role.Department != "" && len(q.Department) == 0 {
-		q.Department = []string{v.role.Department} // there is an index of it
-	}
 	var reads reads
 	defer reads.end()
 	for wanted := q.Limit; ; q.Limit, q.Cursor = wanted-len(recs), cursor {
-		if err := reads.next(ctx, v.s); err != nil {
+		var page []*call.Record
+		if page, cursor, err = v.page(ctx, &reads, q); err != nil {
 			return nil, "", err
 		}
-		var page []*call.Record
-		page, cursor, err = v.s.o.Store.Calls(q)
-		if errors.Is(err, storage.ErrCursor) {
-			return nil, "", huma.Error422UnprocessableEntity("cursor: not one that this journal gave out for this filter and sort")
-		}
-		if errors.Is(err, storage.ErrQuery) {
-			return nil, "", huma.Error422UnprocessableEntity(err.Error())
-		}
-		if err != nil {
-			return nil, "", v.s.fault("read calls", err)
-		}
 		for _, r := range page {
-			if v.role.Sees(r) && keep(r) {
+			if keep(r) {
 				recs = append(recs, r)
 			}
 		}
@@ -75,6 +62,52 @@ func (v view) pick(ctx context.Context, q storage.Query, keep func(*call.Record)
 			return recs, cursor, nil
 		}
 	}
+}
+
+// each gives all calls that the reader sees, before anything is masked.
+func (v view) each(ctx context.Context, q storage.Query) iter.Seq2[*call.Record, error] {
+	return func(yield func(*call.Record, error) bool) {
+		q.Limit = 1000
+		var reads reads
+		defer reads.end()
+		for {
+			page, cursor, err := v.page(ctx, &reads, q)
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			for _, r := range page {
+				if !yield(r, nil) {
+					return
+				}
+			}
+			if q.Cursor = cursor; cursor == "" {
+				return
+			}
+		}
+	}
+}
+
+// page is one reading of the journal, without the calls that the reader does not
+// see: so it may be short, or empty, before the end.
+func (v view) page(ctx context.Context, reads *reads, q storage.Query) (recs []*call.Record, cursor string, err error) {
+	if v.role.Department != "" && len(q.Department) == 0 {
+		q.Department = []string{v.role.Department} // there is an index of it
+	}
+	if err := reads.next(ctx, v.s); err != nil {
+		return nil, "", err
+	}
+	recs, cursor, err = v.s.o.Store.Calls(q)
+	if errors.Is(err, storage.ErrCursor) {
+		return nil, "", huma.Error422UnprocessableEntity("cursor: not one that this journal gave out for this filter and sort")
+	}
+	if errors.Is(err, storage.ErrQuery) {
+		return nil, "", huma.Error422UnprocessableEntity(err.Error())
+	}
+	if err != nil {
+		return nil, "", v.s.fault("read calls", err)
+	}
+	return slices.DeleteFunc(recs, func(r *call.Record) bool { return !v.role.Sees(r) }), cursor, nil
 }
 
 // Reading a whole journal through takes a processor for half a minute and more.
@@ -108,34 +141,6 @@ func (r *reads) next(ctx context.Context, s *Server) error {
 func (r *reads) end() {
 	if r.leave != nil {
 		r.leave()
-	}
-}
-
-// each gives all calls that the reader sees, before anything is masked.
-func (v view) each(ctx context.Context, q storage.Query) iter.Seq2[*call.Record, error] {
-	return func(yield func(*call.Record, error) bool) {
-		q.Limit = 1000
-		var reads reads
-		defer reads.end()
-		for {
-			if err := reads.next(ctx, v.s); err != nil {
-				yield(nil, err)
-				return
-			}
-			page, cursor, err := v.s.o.Store.Calls(q)
-			if err != nil {
-				yield(nil, v.s.fault("read calls", err))
-				return
-			}
-			for _, r := range page {
-				if v.role.Sees(r) && !yield(r, nil) {
-					return
-				}
-			}
-			if q.Cursor = cursor; cursor == "" {
-				return
-			}
-		}
 	}
 }
 
