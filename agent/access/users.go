@@ -11,7 +11,6 @@ import (
 	"io"
 	"maps"
 	"os"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -22,6 +21,7 @@ import (
 	"golang.org/x/crypto/argon2"
 
 	"calljournal/agent/call"
+	"calljournal/agent/wholefile"
 )
 
 // Errors of Users.
@@ -207,31 +207,13 @@ func (u *Users) change(with func(map[string]account) error) error {
 	}
 	b, err := json.MarshalIndent(all, "", "  ")
 	if err == nil {
-		err = replace(u.path, append(b, '\n'))
+		err = wholefile.Replace(u.path, append(b, '\n'))
 	}
 	if err != nil {
 		return errors.Join(ErrNotWritten, err)
 	}
 	u.accounts = next
 	return nil
-}
-
-// replace puts a file that only its owner may read in the place of another.
-func replace(path string, content []byte) (err error) {
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*") // mode 0600
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			_ = os.Remove(f.Name())
-		}
-	}()
-	_, err = f.Write(content)
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), path)
 }
 
 // Verify says who signs in, or ErrPassword, or ErrTooOften: after a few wrong

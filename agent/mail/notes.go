@@ -11,6 +11,7 @@ import (
 	"sync"
 
 	"calljournal/agent/call"
+	"calljournal/agent/wholefile"
 )
 
 // note is what is remembered of a lane.
@@ -114,29 +115,11 @@ func (n *notes) change(with func(map[string]note)) error {
 	with(next)
 	b, err := json.MarshalIndent(next, "", "  ")
 	if err == nil {
-		err = replace(n.path, append(b, '\n'))
+		err = wholefile.Replace(n.path, append(b, '\n'))
 	}
 	if err != nil {
 		return fmt.Errorf("note what was mailed: %w", err)
 	}
 	n.all = next
 	return nil
-}
-
-// replace puts a file that only its owner may read in the place of another.
-func replace(path string, content []byte) (err error) {
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*") // mode 0600
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			_ = os.Remove(f.Name())
-		}
-	}()
-	_, err = f.Write(content)
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), path)
 }

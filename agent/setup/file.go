@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"slices"
 
+	"calljournal/agent/wholefile"
 	"calljournal/packaging"
 )
 
@@ -71,24 +72,17 @@ func (f File) Write(m Machine) (kept string, err error) {
 	if state == Same {
 		return "", own(f.Path, mode, gid)
 	}
-	t, err := os.CreateTemp(filepath.Dir(f.Path), ".calljournal-setup-*") // 0600
-	if err != nil {
-		return "", err
-	}
-	defer os.Remove(t.Name())
-	_, err = t.WriteString(f.Text)
-	if err = errors.Join(err, t.Sync(), t.Close()); err != nil {
-		return "", err
-	}
-	if err := own(t.Name(), mode, gid); err != nil {
-		return "", err
-	}
-	if state == Other {
-		if kept, err = keep(f.Path); err != nil {
-			return "", err
+	err = wholefile.Write(f.Path, func(t *os.File) error {
+		if _, err := t.WriteString(f.Text); err != nil {
+			return err
 		}
-	}
-	return kept, os.Rename(t.Name(), f.Path)
+		if err := own(t.Name(), mode, gid); err != nil || state != Other {
+			return err
+		}
+		kept, err = keep(f.Path)
+		return err
+	})
+	return kept, err
 }
 
 func own(path string, mode fs.FileMode, gid int) error {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"io"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -11,6 +10,7 @@ import (
 	"syscall"
 
 	"calljournal/agent/api"
+	"calljournal/agent/wholefile"
 	"calljournal/storage"
 )
 
@@ -57,7 +57,11 @@ func (v exportVerb) Run(sh *shell) error {
 		}
 		return nil
 	}
-	n, err := whole(v.File, func(w io.Writer) (int64, error) { return c.Export(ctx, filter, w) })
+	var n int64
+	err = wholefile.Write(v.File, func(f *os.File) (err error) {
+		n, err = c.Export(ctx, filter, f)
+		return err
+	})
 	if err != nil {
 		return fmt.Errorf("export: %w", err)
 	}

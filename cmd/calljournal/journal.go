@@ -13,6 +13,7 @@ import (
 
 	"calljournal/agent/api"
 	"calljournal/agent/config"
+	"calljournal/agent/wholefile"
 	"calljournal/storage"
 )
 
@@ -48,7 +49,11 @@ func (v backupVerb) Run(sh *shell) error {
 	if err := v.sensible(sh); err != nil {
 		return err
 	}
-	n, err := whole(v.File, func(w io.Writer) (int64, error) { return sh.backup(ctx, w) })
+	var n int64
+	err := wholefile.Write(v.File, func(f *os.File) (err error) {
+		n, err = sh.backup(ctx, f)
+		return err
+	})
 	if err != nil {
 		return err
 	}
@@ -86,30 +91,6 @@ func (v backupVerb) sensible(sh *shell) error {
 		return wrong("is the journal itself")
 	}
 	return nil
-}
-
-// whole writes a file that is there complete and safe on disk, or not at all.
-func whole(path string, write func(io.Writer) (int64, error)) (n int64, err error) {
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*") // readable by its owner alone
-	if err != nil {
-		return 0, err
-	}
-	defer func() {
-		if err != nil {
-			f.Close()
-			os.Remove(f.Name())
-		}
-	}()
-	if n, err = write(f); err != nil {
-		return n, err
-	}
-	if err = f.Sync(); err != nil {
-		return n, err
-	}
-	if err = f.Close(); err != nil {
-		return n, err
-	}
-	return n, os.Rename(f.Name(), path)
 }
 
 func (sh *shell) backup(ctx context.Context, w io.Writer) (int64, error) {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"io"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -11,6 +10,7 @@ import (
 	"syscall"
 
 	"calljournal/agent/report"
+	"calljournal/agent/wholefile"
 )
 
 type reportVerb struct {
@@ -73,14 +73,10 @@ func (v reportVerb) Run(sh *shell) error {
 	if path == "" {
 		path = doc.Name
 	}
-	n, err := whole(path, func(w io.Writer) (int64, error) {
-		n, err := w.Write(doc.Bytes)
-		return int64(n), err
-	})
-	if err != nil {
+	if err := wholefile.Replace(path, doc.Bytes); err != nil {
 		return fmt.Errorf("report: %w", err)
 	}
-	_, err = fmt.Fprintf(sh.errOut, "%s: %s\n", path, size(n))
+	_, err = fmt.Fprintf(sh.errOut, "%s: %s\n", path, size(int64(len(doc.Bytes))))
 	return err
 }
 

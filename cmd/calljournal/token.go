@@ -7,13 +7,13 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"strconv"
 
 	"calljournal/agent/api"
 	"calljournal/agent/config"
+	"calljournal/agent/wholefile"
 )
 
 type tokenVerb struct {
@@ -126,14 +126,11 @@ func (v tokenRevoke) Run(sh *shell) error {
 	if err != nil {
 		return err
 	}
-	if _, err := whole(sh.config, func(w io.Writer) (int64, error) {
-		n, err := w.Write(rest)
-		return int64(n), err
+	if err := wholefile.Write(sh.config, func(f *os.File) error {
+		_, err := f.Write(rest)
+		return errors.Join(err, sameOwner(f.Name(), st)) // the daemon must be able to read it
 	}); err != nil {
 		return fmt.Errorf("write the configuration: %w", err)
-	}
-	if err := sameOwner(sh.config, st); err != nil {
-		return err
 	}
 	fmt.Fprintf(sh.out, "The token %q is no longer in %s.\n", v.Name, sh.config)
 	for _, t := range c.HTTP.Token {
