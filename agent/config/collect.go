@@ -104,7 +104,7 @@ func DefaultCollectPath(getenv func(string) string) string {
 
 // LoadCollect reads the file at path. What is wrong with its contents is an *Error.
 func LoadCollect(path string, env Env) (*Collect, error) {
-	b, err := read(path, "copy the example collect.toml there")
+	b, err := read(path, "copy the example, packaging/collect.toml, there")
 	if err != nil {
 		return nil, err
 	}

@@ -69,7 +69,7 @@ const maxFile = 16 << 20
 
 // Load reads the file at path. What is wrong with its contents is an *Error.
 func Load(path string, env Env) (*Config, error) {
-	b, err := read(path, "copy the example calljournal.toml there")
+	b, err := read(path, "calljournal setup writes it")
 	if err != nil {
 		return nil, err
 	}
@@ -79,7 +79,7 @@ func Load(path string, env Env) (*Config, error) {
 func read(path, remedy string) ([]byte, error) {
 	f, err := os.Open(path)
 	if errors.Is(err, os.ErrNotExist) {
-		return nil, &Error{path, []Problem{{Text: "there is no such file: give its place with --config, or " + remedy}}}
+		return nil, &Error{path, []Problem{{Text: "there is no such file: " + remedy + "; --config names another one"}}}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read configuration: %w", err)

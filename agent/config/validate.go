@@ -328,9 +328,6 @@ func (v *checker) secret(key string, s *Secret, file string, required bool) {
 func (v *validator) http() {
 	h := &v.c.HTTP
 	v.listener("http", h.Listen, h.TLSCert, h.TLSKey, h.ClientCA)
-	if h.Listen != "" && len(h.Token) == 0 {
-		v.warn("there is no [[http.token]]: nobody can read the journal at %s", h.Listen)
-	}
 	names, tokens := map[string]string{}, map[string]string{}
 	for i := range h.Token {
 		t, at := &h.Token[i], fmt.Sprintf("http.token[%d].", i)

@@ -92,7 +92,7 @@ func Propose(m Machine, f Found, a Answers, configPath string) (Proposal, error)
 func (p *Proposal) letIn(m Machine, f Found, a Answers, local string) {
 	if f.Profile.Kind == config.KindFreeSWITCH && !f.Listens {
 		p.Reload = []string{`fs_cli -x "reload mod_event_socket"`}
-		p.Socket, p.SocketIn = packaging.FreeSWITCHSocket, path.Join(orElse(f.Conf, "conf"), "autoload_configs/event_socket.conf.xml")
+		p.Socket, p.SocketIn = freeswitchSocket(a.Address), path.Join(orElse(f.Conf, "conf"), "autoload_configs/event_socket.conf.xml")
 	}
 	p.There = f.UserThere && local == packaging.ExampleUser
 	if f.Profile.WholeSocket || a.Username == "" {
@@ -121,12 +121,18 @@ func (p *Proposal) letIn(m Machine, f Found, a Answers, local string) {
 		p.Where, p.Reload = f.Profile.MadeIn+", with these rights", nil
 	case p.There:
 		p.Where = managerConf + " or a file that it includes, where the user is already: compare it"
-	case !f.Here:
+	case !f.Here && f.Profile.Own:
 		p.Where = managerConf + " on the PBX, or a file that it includes"
+	case !f.Here:
+		p.Where = file + " on the PBX"
 	case !f.Read:
 		p.Where = managerConf + ", at its end"
 	default:
 		p.Where = file
+	}
+	if !f.Here && f.Profile.MadeIn == "" { // of one that is here Found.Change says what lacks
+		general := asteriskGeneral(f, a.Address)
+		p.Lines, p.Shown = general+p.Lines, general+p.Shown
 	}
 	if f.Here && f.Read && f.Profile.Own && !p.There && !m.exists(file) {
 		p.PBXFile = &File{Path: under(m.Root, file), Text: "; Written by calljournal setup.\n" + p.Lines, Mode: 0o600, Group: "asterisk"}
@@ -144,6 +150,32 @@ func asteriskLines(a Answers, secret string) string {
 		packaging.ExampleSecret, strings.ReplaceAll(secret, ";", `\;`),
 		packaging.ExamplePermit, permit,
 	).Replace(packaging.AsteriskUser)
+}
+
+// asteriskGeneral is what the manager interface as a whole must say, so that it is
+// reached from here. A file that manager.conf includes adds to the section there.
+func asteriskGeneral(f Found, address string) string {
+	section, on := "[general]", ""
+	if !f.Profile.Own {
+		section += "(+)"
+	}
+	if !f.Listens {
+		bind := "127.0.0.1"
+		if source(address) != "" {
+			bind = "0.0.0.0        ; permit says from where one may sign in"
+		}
+		on = "enabled = yes\nbindaddr = " + bind + "\n"
+	}
+	return section + "\n" + on + "timestampevents = yes     ; times are then the PBX's own\n\n"
+}
+
+// freeswitchSocket lets this machine reach the event socket, and no other.
+func freeswitchSocket(address string) string {
+	from := source(address)
+	if from == "" {
+		return packaging.FreeSWITCHSocket
+	}
+	return strings.NewReplacer(`"127.0.0.1"`, `"0.0.0.0"`, "loopback.auto", from+"/32").Replace(packaging.FreeSWITCHSocket)
 }
 
 func freeswitchLines(local, secret string) string {

@@ -307,6 +307,55 @@ func TestPropose_Folders(t *testing.T) {
 	}
 }
 
+// Of a PBX elsewhere nothing can be seen: all that it must say is shown, for where
+// its kind of installation has it.
+func TestPropose_Elsewhere(t *testing.T) {
+	const address = "192.0.2.7:5038"
+	for _, c := range []struct {
+		profile       string
+		listens       bool
+		where         string
+		shows, shuns  []string
+		socket, avoid string
+	}{
+		{"asterisk", false, "/etc/asterisk/manager.conf on the PBX, or a file that it includes",
+			[]string{"[general]\nenabled = yes\n", "timestampevents = yes", "[calljournal]"}, nil, "", ""},
+		{"asterisk", true, "/etc/asterisk/manager.conf on the PBX, or a file that it includes",
+			[]string{"[general]\ntimestampevents = yes"}, []string{"bindaddr"}, "", ""},
+		{"freepbx", false, "/etc/asterisk/manager_custom.conf on the PBX", []string{"[general](+)\nenabled = yes\n"}, nil, "", ""},
+		{"mikopbx", false, "the web interface: System, Asterisk Manager Interface (AMI), with these rights", []string{"[calljournal]"}, []string{"[general]"}, "", ""},
+		{"freeswitch", false, "conf/directory/default/calljournal.xml", []string{`id="calljournal"`}, nil, `"listen-ip" value="0.0.0.0"`, "loopback.auto"},
+	} {
+		p, _ := setup.Named(c.profile)
+		f := setup.Elsewhere(p)
+		f.Listens = c.listens
+		user := "calljournal"
+		if p.Kind == config.KindFreeSWITCH {
+			user += "@pbx.example"
+		}
+		got, err := setup.Propose(machine(t, nil), f, setup.Answers{Name: "main", Address: address, Username: user, Secret: config.NewSecret("s")},
+			filepath.Join(t.TempDir(), "c.toml"))
+		if err != nil || got.Where != c.where {
+			t.Errorf("%s: into %q, %v", c.profile, got.Where, err)
+		}
+		for _, text := range []string{got.Lines, got.Shown} {
+			for _, want := range c.shows {
+				if !strings.Contains(text, want) {
+					t.Errorf("%s: no %q in\n%s", c.profile, want, text)
+				}
+			}
+			for _, no := range c.shuns {
+				if strings.Contains(text, no) {
+					t.Errorf("%s: %q in\n%s", c.profile, no, text)
+				}
+			}
+		}
+		if !strings.Contains(got.Socket, c.socket) || c.avoid != "" && strings.Contains(got.Socket, c.avoid) {
+			t.Errorf("%s: of the socket it says\n%s", c.profile, got.Socket)
+		}
+	}
+}
+
 // Nothing that is answered can add a line to a file.
 func TestPropose_Refuses(t *testing.T) {
 	good := setup.Answers{Name: "main", Address: "127.0.0.1:5038", Username: "calljournal", Secret: config.NewSecret("s")}

@@ -34,7 +34,7 @@ func (v doctorVerb) Run(sh *shell) error {
 				place = fmt.Sprintf("%s:%d", place, p.Line)
 			}
 			findings = append(findings, doctor.Finding{Check: "configuration", Subject: place, Verdict: doctor.Fault,
-				Found: strings.TrimPrefix(p.Key+": "+p.Text, ": "), Remedy: "correct it; then run doctor again for the rest"})
+				Found: strings.TrimPrefix(p.Key+": "+p.Text, ": "), Remedy: "mend it, then run doctor again for the rest"})
 		}
 	case err != nil:
 		return err
@@ -68,7 +68,7 @@ func (v doctorVerb) print(w io.Writer, findings []doctor.Finding) error {
 	for _, f := range findings {
 		count[f.Verdict]++
 	}
-	_, err := fmt.Fprintf(w, "%s%d faults, %d pieces of advice, %d not known, %d well\n", findingsText(findings, v.All),
+	_, err := fmt.Fprintf(w, "%sfaults %d, advice %d, not known %d, well %d\n", findingsText(findings, v.All),
 		count[doctor.Fault], count[doctor.Advice], count[doctor.Unknown], count[doctor.Well])
 	return err
 }

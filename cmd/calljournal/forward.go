@@ -34,6 +34,10 @@ func (v forwardListVerb) Run(sh *shell) error {
 	if v.JSON {
 		return sh.json(st.Forwarders)
 	}
+	if len(st.Forwarders) == 0 {
+		fmt.Fprintln(sh.errOut, "There is no forwarder: a [[forward]] in the configuration makes one.")
+		return nil
+	}
 	var rows [][]string
 	for _, f := range st.Forwarders {
 		rows = append(rows, forwardRow(st, f))
@@ -71,6 +75,10 @@ func (v forwardDeadVerb) Run(sh *shell) error {
 	}
 	if v.JSON {
 		return sh.json(page.Dead)
+	}
+	if len(page.Dead) == 0 {
+		fmt.Fprintln(sh.errOut, "Nothing was set aside.")
+		return nil
 	}
 	var rows [][]string
 	for _, l := range page.Dead {

@@ -31,6 +31,10 @@ func (v mailListVerb) Run(sh *shell) error {
 	if v.JSON {
 		return sh.json(st.Mailings)
 	}
+	if len(st.Mailings) == 0 {
+		fmt.Fprintln(sh.errOut, "Nothing is mailed: [mail] with a [[report]] or an [[alert]] in the configuration does it.")
+		return nil
+	}
 	var rows, aside [][]string
 	for _, m := range st.Mailings {
 		rows = append(rows, []string{m.Kind, plain(m.Name), plain(m.To), m.State, localTime(m.NextAt), strconv.Itoa(m.Waiting), localTime(m.SentAt),

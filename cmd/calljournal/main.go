@@ -28,37 +28,44 @@ const (
 type verbs struct {
 	Config string `help:"The configuration." default:"${config}" placeholder:"FILE"`
 
-	Setup    setupVerb    `cmd:"" help:"Find the PBX, write the configuration, test the link and start the service. Asks, or takes flags."`
-	Run      runVerb      `cmd:"" help:"Run the daemon in the foreground. SIGTERM ends it cleanly, SIGHUP reads the configuration again."`
-	Demo     demoVerb     `cmd:"" help:"Show calls arriving from a built-in PBX that plays recorded ones. Needs no configuration and leaves nothing behind."`
-	Status   statusVerb   `cmd:"" help:"Ask the running daemon how it is. Exit code 4 means degraded."`
-	Calls    callsVerb    `cmd:"" help:"List calls, newest first or in another order."`
-	Export   exportVerb   `cmd:"" help:"Write all calls that a filter selects as a table: CSV or XLSX."`
-	Stats    statsVerb    `cmd:"" help:"Figures of a period: calls, answered, missed, waits, talk; in total or by employee, queue, line, day..."`
-	Report   reportVerb   `cmd:"" help:"The report of a period as PDF, CSV or XLSX: figures, charts, tables, and how each figure is made."`
-	Missed   missedVerb   `cmd:"" help:"The worklist: callers whom nobody spoke with, and what became of them."`
-	Tag      tagVerb      `cmd:"" help:"Show or change the tags of a call."`
-	Spam     spamVerb     `cmd:"" help:"The list of spammers' numbers."`
-	Erase    eraseVerb    `cmd:"" help:"Erase every call of a number for good."`
-	Show     showVerb     `cmd:"" help:"Show one call with its legs and its timeline."`
-	Capture  captureVerb  `cmd:"" help:"Record what a PBX says to files, for replay."`
-	Replay   replayVerb   `cmd:"" help:"Rebuild calls from a recorded event stream, without a PBX."`
-	Service  serviceVerb  `cmd:"" help:"Install or control the system service."`
-	Token    tokenVerb    `cmd:"" help:"Make, list and revoke what opens the HTTP interface to programs."`
+	// An installation, from the first minute on.
+	Setup   setupVerb   `cmd:"" help:"Find the PBX, write the configuration, test the link and start the service. Asks, or takes flags."`
+	Demo    demoVerb    `cmd:"" help:"Show calls arriving from a built-in PBX that plays recorded ones. Needs no configuration and leaves nothing behind."`
+	Run     runVerb     `cmd:"" help:"Run the daemon in the foreground. SIGTERM ends it cleanly, SIGHUP reads the configuration again."`
+	Status  statusVerb  `cmd:"" help:"Ask the running daemon how it is. Exit code 4 means degraded."`
+	Doctor  doctorVerb  `cmd:"" help:"Look at the installation and say what to change. Exit code 1: a fault, 4: only advice."`
+	Reload  reloadVerb  `cmd:"" help:"Have the daemon read its configuration again; says what that changed and what needs a restart."`
+	Service serviceVerb `cmd:"" help:"Install or control the system service."`
+
+	// What the journal says.
+	Calls  callsVerb  `cmd:"" help:"List calls, newest first or in another order."`
+	Show   showVerb   `cmd:"" help:"Show one call with its legs and its timeline."`
+	Missed missedVerb `cmd:"" help:"The worklist: callers whom nobody spoke with, and what became of them."`
+	Stats  statsVerb  `cmd:"" help:"Figures of a period: calls, answered, missed, waits, talk; in total or by employee, queue, line, day..."`
+	Report reportVerb `cmd:"" help:"The report of a period as PDF, CSV or XLSX: figures, charts, tables, and how each figure is made."`
+	Export exportVerb `cmd:"" help:"Write all calls that a filter selects as a table: CSV or XLSX."`
+	Tag    tagVerb    `cmd:"" help:"Show or change the tags of a call."`
+	Spam   spamVerb   `cmd:"" help:"The list of spammers' numbers."`
+	Erase  eraseVerb  `cmd:"" help:"Erase every call of a number for good."`
+	Access accessVerb `cmd:"" help:"Who read what of the journal."`
+
+	// Who may read it, and whom it is sent to.
 	User     userVerb     `cmd:"" help:"Who signs in with a name and a password."`
-	Access   accessVerb   `cmd:"" help:"Who read what of the journal."`
-	Consumer consumerVerb `cmd:"" help:"Consumers of the feed."`
-	Collect  collectVerb  `cmd:"" help:"Run the centre: gather the calls of many agents into PostgreSQL. Its configuration is collect.toml."`
+	Token    tokenVerb    `cmd:"" help:"Make, list and revoke what opens the HTTP interface to programs."`
 	Forward  forwardVerb  `cmd:"" help:"See to the forwarders and to what a far side refused."`
 	Mail     mailVerb     `cmd:"" help:"See to the reports and alerts that are mailed."`
-	Backup   backupVerb   `cmd:"" help:"Copy the journal, also while the daemon runs."`
-	Check    checkVerb    `cmd:"" help:"Read the whole journal and say what is damaged."`
-	Compact  compactVerb  `cmd:"" help:"Give free space in the journal's file back to the disk. The daemon must be stopped."`
-	Version  versionVerb  `cmd:"" help:"Print version, commit and Go version."`
+	Consumer consumerVerb `cmd:"" help:"Consumers of the feed."`
+	Collect  collectVerb  `cmd:"" help:"Run the centre: gather the calls of many agents into PostgreSQL. Its configuration is collect.toml."`
 
-	Doctor     doctorVerb     `cmd:"" help:"Look at the installation and say what to change. Exit code 1: a fault, 4: only advice."`
-	Reload     reloadVerb     `cmd:"" help:"Have the daemon read its configuration again; says what that changed and what needs a restart."`
+	// The journal's file, and what a PBX says.
+	Backup  backupVerb  `cmd:"" help:"Copy the journal, also while the daemon runs."`
+	Check   checkVerb   `cmd:"" help:"Read the whole journal and say what is damaged."`
+	Compact compactVerb `cmd:"" help:"Give free space in the journal's file back to the disk. The daemon must be stopped."`
+	Capture captureVerb `cmd:"" help:"Record what a PBX says to files, for replay."`
+	Replay  replayVerb  `cmd:"" help:"Rebuild calls from a recorded event stream, without a PBX."`
+
 	Completion completionVerb `cmd:"" help:"Print the completion of this command line for a shell."`
+	Version    versionVerb    `cmd:"" help:"Print version, commit and Go version."`
 	Manual     manualVerb     `cmd:"" hidden:"" help:"Print the manual page."`
 }
 
@@ -125,14 +132,26 @@ func (sh *shell) report(err error) int {
 		}
 		return exit.code
 	case errors.As(err, &wrong):
-		fmt.Fprintf(sh.errOut, "%v\nTry: correct the file, or give another one with --config FILE\n", wrong)
+		fmt.Fprintln(sh.errOut, wrong)
+		if !absent(wrong.File) { // what to do about that is said
+			fmt.Fprintln(sh.errOut, "Try: correct the file, or give another one with --config FILE")
+		}
 		return exitUsage
 	case errors.Is(err, api.ErrNoDaemon):
-		fmt.Fprintf(sh.errOut, "calljournal: %v\nTry: calljournal service start, or calljournal run\n", err)
+		next := "calljournal service start, or calljournal run"
+		if absent(sh.config) {
+			next = "calljournal setup: there is no " + sh.config + " yet"
+		}
+		fmt.Fprintf(sh.errOut, "calljournal: %v\nTry: %s\n", err, next)
 		return exitNoDaemon
 	}
 	fmt.Fprintf(sh.errOut, "calljournal: %v\n", err)
 	return exitFailed
+}
+
+func absent(path string) bool {
+	_, err := os.Stat(path)
+	return errors.Is(err, os.ErrNotExist)
 }
 
 // client asks the daemon that the configuration is for. Whoever may open the

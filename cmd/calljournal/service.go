@@ -16,7 +16,10 @@ import (
 	"github.com/kardianos/service"
 )
 
-const serviceName = "calljournal"
+const (
+	serviceName = "calljournal"
+	initScript  = "/etc/init.d/" + serviceName // where there is no systemd
+)
 
 type serviceVerb struct {
 	Install   serviceInstall   `cmd:"" help:"Install the service for this program and --config, and enable it."`
@@ -161,6 +164,9 @@ func controlService(sh *shell, action string) error {
 	}
 	if err := service.Control(s, action); err != nil {
 		hint := "see journalctl -u calljournal"
+		if runtime.GOOS == "linux" && !systemdRuns() {
+			hint = "calljournal run, which says on the terminal what is wrong"
+		}
 		switch {
 		case os.Geteuid() > 0:
 			hint = "this needs administrator's rights: sudo calljournal service " + action
@@ -173,6 +179,9 @@ func controlService(sh *shell, action string) error {
 }
 
 func installed(sh *shell) bool {
+	if runtime.GOOS == "linux" && !systemdRuns() {
+		return !absent(initScript)
+	}
 	s, err := systemService(sh)
 	if err != nil {
 		return false

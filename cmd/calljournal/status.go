@@ -81,7 +81,7 @@ func printStatus(w io.Writer, st api.Status) error {
 	}
 	j := st.Journal
 	fmt.Fprintf(&b, "open calls %d, last call %s\n", st.OpenCalls, last)
-	fmt.Fprintf(&b, "journal %s: %d calls, entries %d to %d, %s, %s free on the disk\n", plain(j.Path), j.Calls, j.Oldest, j.Head, size(j.FileBytes), size(j.DiskFree))
+	fmt.Fprintf(&b, "journal %s: %d calls, %s, %s, %s free on the disk\n", plain(j.Path), j.Calls, entries(j), size(j.FileBytes), size(j.DiskFree))
 	if r := st.Retention; r.CallsDays > 0 || r.MaxBytes > 0 {
 		var limits []string
 		if r.CallsDays > 0 {
@@ -142,4 +142,12 @@ func printStatus(w io.Writer, st api.Status) error {
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// entries is what the feed has to give.
+func entries(j api.Journal) string {
+	if j.Head < j.Oldest {
+		return "no entries"
+	}
+	return fmt.Sprintf("entries %d to %d", j.Oldest, j.Head)
 }

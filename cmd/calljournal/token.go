@@ -92,7 +92,7 @@ func (v tokenList) Run(sh *shell) error {
 		return sh.json(map[string]any{"tokens": rows})
 	}
 	if len(rows) == 0 {
-		fmt.Fprintln(sh.errOut, "There is no token: calljournal token NAME makes one.")
+		fmt.Fprintln(sh.errOut, "There is no token: calljournal token add NAME makes one.")
 		return nil
 	}
 	_, err = fmt.Fprintln(sh.screen(), tableText([]string{"NAME", "SCOPE", "DEPARTMENT", "MASKED", "SECRET"}, cells))
