@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net/netip"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -118,7 +120,16 @@ func tell(about []string, group string, a slog.Attr) []string {
 	if a.Key == "" || a.Key == "stack" || len(about) >= mostSaidWith || v.Kind() == slog.KindAny && v.Any() == nil {
 		return about
 	}
-	return append(about, fmt.Sprintf("%s%s=%s", group, a.Key, brief(v.String())))
+	text := ""
+	switch v.Kind() {
+	case slog.KindTime:
+		text = v.Time().UTC().Format(time.RFC3339)
+	case slog.KindDuration:
+		text = v.Duration().String()
+	default:
+		text = brief(v.String())
+	}
+	return append(about, fmt.Sprintf("%s%s=%s", group, a.Key, text))
 }
 
 // brief is a text of the log as it is kept: short, on one line, with no whole
@@ -131,8 +142,21 @@ func brief(s string) string {
 		}
 		s = s[:n] + "…"
 	}
-	return access.MaskText(strings.Join(strings.Fields(strings.ToValidUTF8(s, "\ufffd")), " "))
+	s = strings.Join(strings.Fields(strings.ToValidUTF8(s, "\ufffd")), " ")
+	// An address of the network is none: without it nobody finds what is wrong.
+	var out strings.Builder
+	done := 0
+	for _, at := range networkAddress.FindAllStringIndex(s, -1) {
+		if _, err := netip.ParseAddr(s[at[0]:at[1]]); err != nil {
+			continue
+		}
+		out.WriteString(access.MaskText(s[done:at[0]]) + s[at[0]:at[1]])
+		done = at[1]
+	}
+	return out.String() + access.MaskText(s[done:])
 }
+
+var networkAddress = regexp.MustCompile(`\b\d{1,3}(?:\.\d{1,3}){3}\b`)
 
 // configuration is the one in force.
 func (a *Agent) configuration() api.Configuration {

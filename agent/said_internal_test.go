@@ -26,11 +26,14 @@ func TestSaid(t *testing.T) {
 	log.Error("BUG: a call", "stack", "goroutine 1", slog.Group("at", "line", 7), "none", nil)
 	link.Warn("link lost", "err", errors.New("the far side\n hung up on +7 916 123-45-67"), "secret", config.NewSecret("hush"))
 
+	log.Warn("not reached", "err", "dial tcp 192.0.2.17:5038, from 8.916.123.45.67, 916.123.45.67", "since", now, "next", 90*time.Second)
+
 	var got []string
 	for _, e := range heard.newest() {
 		got = append(got, fmt.Sprintf("%d× %s %s %v after %s", e.Times, e.Level, e.Text, e.About, e.At.Sub(e.Since)))
 	}
 	want := []string{
+		"1× warning not reached [err=dial tcp 192.0.2.17:5038, from 8.916.***45.67, 916.***45.67 since=2026-03-02T09:00:03Z next=1m30s] after 0s",
 		"2× warning link lost [pbx=main link.err=the far side hung up on +7 916 ***45-67 link.secret=(hidden)] after 2s",
 		"1× error BUG: a call [at.line=7] after 0s",
 	}
