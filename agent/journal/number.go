@@ -34,7 +34,7 @@ func OutsideNumber(r *call.Record) string {
 }
 
 func plainNumber(number string) string {
-	if withheld(number) {
+	if Withheld(number) {
 		return ""
 	}
 	if len(number) <= maxNumber && !strings.ContainsFunc(number, notOfANumber) {
@@ -52,8 +52,9 @@ func plainNumber(number string) string {
 	return text
 }
 
-// withheld: the words that PBXs and networks put in place of a number.
-func withheld(number string) bool {
+// Withheld: there is no number, but one of the words that PBXs and networks put in
+// its place.
+func Withheld(number string) bool {
 	switch strings.ToLower(strings.TrimSpace(number)) {
 	case "", "anonymous", "unknown", "unavailable", "restricted", "private", "withheld", "blocked", "asterisk", "<unknown>":
 		return true

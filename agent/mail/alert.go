@@ -9,6 +9,7 @@ import (
 
 	"calljournal/agent/call"
 	"calljournal/agent/config"
+	"calljournal/agent/journal"
 	"calljournal/storage"
 )
 
@@ -212,6 +213,9 @@ func missedOf(seq uint64, r *call.Record) missedCall {
 		return ""
 	}
 	m.number, m.name, m.abandonedIn = text(r.From.E164, r.From.Number), text(r.From.Name), text(r.AbandonedIn)
+	if journal.Withheld(m.number) {
+		m.number = ""
+	}
 	if m.name == m.number || r.From.Number != nil && m.name == *r.From.Number {
 		m.name = ""
 	}

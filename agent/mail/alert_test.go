@@ -41,7 +41,7 @@ func TestAlert_AtOnce(t *testing.T) {
 		r.missed("+74950000004", func(c *call.Record) { c.Status, c.Missed = call.StatusAnswered, false })
 		pass(time.Hour)
 		r.want(toBoss + "Missed call: +74950000001")
-		old := r.missed("+74950000005", func(c *call.Record) { c.From = call.Party{} })
+		old := r.missed("+74950000005", func(c *call.Record) { c.From = call.Party{Number: ptr("Anonymous")} })
 		pass(time.Minute)
 		r.want(toBoss+"Missed call: +74950000001", toBoss+"Missed call: number withheld")
 		r.healed(old) // later facts are no news

@@ -460,7 +460,7 @@ func (c *content) caller(m *journal.MissedCaller) string {
 		number = m.E164
 	}
 	text := c.w.Withheld
-	if number != nil && *number != "" {
+	if number != nil && !journal.Withheld(*number) {
 		text = *number
 	}
 	if m.Name != nil && *m.Name != "" && *m.Name != text {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"calljournal/agent/call"
+	"calljournal/agent/journal"
 
 	"github.com/pelletier/go-toml/v2"
 	"golang.org/x/text/feature/plural"
@@ -267,6 +268,7 @@ func (l *language) Bytes(n int64) string {
 //	id CALL           the id of a call's element
 //	words TEXT...     a list, to range over
 //	text *STRING      the text, or a dash
+//	known *NUMBER     the number, "" of one that is withheld
 //	asset NAME        the address of an asset
 func (l *language) funcs(zone *time.Location, now func() time.Time) template.FuncMap {
 	in := func(m call.Moment) time.Time { return m.Time().In(zone) }
@@ -326,9 +328,18 @@ func (l *language) funcs(zone *time.Location, now func() time.Time) template.Fun
 		"words":   func(list ...string) []string { return list },
 		"cause":   l.Cause, "reason": l.Reason, "money": l.Money,
 		"plain": plain, "integer": integer,
+		"known": known,
 		"text":  func(s any) string { return cmp.Or(plain(s), unknown) },
 		"asset": assetPath,
 	}
+}
+
+// known is a number, unless it is withheld.
+func known(number *string) string {
+	if n := plain(number); !journal.Withheld(n) {
+		return n
+	}
+	return ""
 }
 
 // integer and plain take what the record's fields are, pointers too.

@@ -219,7 +219,7 @@ func namesOf(r *call.Record) map[string]string {
 }
 
 func partyName(p *call.Party) string {
-	return strings.Join(slices.DeleteFunc([]string{cmp.Or(plain(p.Employee), plain(p.Name)), cmp.Or(plain(p.Extension), plain(p.Number))},
+	return strings.Join(slices.DeleteFunc([]string{cmp.Or(plain(p.Employee), plain(p.Name)), cmp.Or(plain(p.Extension), known(p.Number))},
 		func(s string) bool { return s == "" }), " ")
 }
 
