@@ -250,11 +250,15 @@ func (l *language) Reason(r *call.Record) string {
 		return text
 	case r.Status == call.StatusVoicemail && r.Voicemail != nil:
 		return r.Voicemail.Mailbox
-	case r.Cause == nil || r.Cause.Q850 == 16 && r.Cause.SIP == 0 || r.Status == call.StatusAnswered || r.Status == call.StatusAbandoned || r.Status == call.StatusFax:
-		return "" // 16 is how any call ends
+	case r.Cause == nil || r.Cause.Q850 == 0 && r.Cause.SIP == 0 || r.Cause.Q850 == 16 && r.Cause.SIP == 0 || r.Status == call.StatusAnswered || r.Status == call.StatusAbandoned || r.Status == call.StatusFax:
+		return "" // 16 is how any call ends, and 0 is no cause
 	}
 	// What the status says already is not said twice.
-	return strings.Trim(strings.TrimPrefix(l.Cause(r.Cause), l.Word("status", r.Status)), " ()")
+	why := l.Cause(r.Cause)
+	if rest, said := strings.CutPrefix(why, l.Word("status", r.Status)); said {
+		why = strings.Trim(rest, " ()")
+	}
+	return why
 }
 
 // Cause is a hang-up cause for people: the Q.850 one in their language, or what
@@ -262,6 +266,9 @@ func (l *language) Reason(r *call.Record) string {
 func (l *language) Cause(c *call.Cause) string {
 	if c == nil {
 		return unknown
+	}
+	if c.Q850 == 0 && c.SIP != 0 {
+		return fmt.Sprintf("SIP %d", c.SIP)
 	}
 	key := "q" + strconv.Itoa(c.Q850)
 	text := l.Word("cause", key)

@@ -290,13 +290,15 @@ func TestJournal_Masked(t *testing.T) {
 // The table says why a call has its status, and nothing that the status says.
 func TestJournal_Reason(t *testing.T) {
 	wants := map[string]*call.Record{
-		"":                 {Status: call.StatusBusy, Cause: &call.Cause{Q850: 17}},
-		"SIP 486":          {Status: call.StatusBusy, Cause: &call.Cause{Q850: 17, SIP: 486}},
-		"no such number":   {Status: call.StatusFailed, Cause: &call.Cause{Q850: 1}},
-		"strange &lt;":     {Status: call.StatusFailed, Cause: &call.Cause{Q850: 1000, Text: "strange <"}},
-		"in the queue vip": {Status: call.StatusAbandoned, AbandonedIn: ptr("queue"), Queues: []string{"sales", "vip"}},
-		"in the menu":      {Status: call.StatusAbandoned, AbandonedIn: ptr("ivr")},
-		"mailbox 101":      {Status: call.StatusVoicemail, Voicemail: &call.VoicemailEntry{Mailbox: "mailbox 101"}},
+		"":                         {Status: call.StatusBusy, Cause: &call.Cause{Q850: 17}},
+		"no such number (SIP 404)": {Status: call.StatusFailed, Cause: &call.Cause{Q850: 1, SIP: 404}},
+		"SIP 603":                  {Status: call.StatusNoAnswer, Cause: &call.Cause{SIP: 603}},
+		"SIP 486":                  {Status: call.StatusBusy, Cause: &call.Cause{Q850: 17, SIP: 486}},
+		"no such number":           {Status: call.StatusFailed, Cause: &call.Cause{Q850: 1}},
+		"strange &lt;":             {Status: call.StatusFailed, Cause: &call.Cause{Q850: 1000, Text: "strange <"}},
+		"in the queue vip":         {Status: call.StatusAbandoned, AbandonedIn: ptr("queue"), Queues: []string{"sales", "vip"}},
+		"in the menu":              {Status: call.StatusAbandoned, AbandonedIn: ptr("ivr")},
+		"mailbox 101":              {Status: call.StatusVoicemail, Voicemail: &call.VoicemailEntry{Mailbox: "mailbox 101"}},
 	}
 	var calls []*call.Record
 	want := map[string]string{}

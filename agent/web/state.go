@@ -5,6 +5,7 @@ import (
 	"maps"
 	"net/url"
 	"slices"
+	"strings"
 
 	"calljournal/agent/access"
 	"calljournal/agent/api"
@@ -61,13 +62,35 @@ type accessPage struct {
 	api.AccessPage
 	Period    period
 	Who, Call string
+	lang      *language
 }
 
 const accessLimit = "50"
 
+// Asked is a filter of the log in the reader's words, without what says only how
+// the answer was to look.
+func (p *accessPage) Asked(filter string) string {
+	q, err := url.ParseQuery(filter)
+	if err != nil {
+		return filter
+	}
+	var parts []string
+	for _, name := range slices.Sorted(maps.Keys(q)) {
+		switch name {
+		case "limit", "table", "sort", "format", "lang":
+			continue
+		case "from", "to":
+			parts = append(parts, p.lang.Word("period", name)+" "+strings.Join(q[name], ", "))
+		default:
+			parts = append(parts, p.lang.Word("filter", name)+": "+strings.Join(q[name], ", "))
+		}
+	}
+	return strings.Join(parts, "; ")
+}
+
 func (s *Site) accessLog(v *visit) (any, error) {
 	q := v.URL.Query()
-	p := accessPage{Who: q.Get("who"), Call: q.Get("call")}
+	p := accessPage{Who: q.Get("who"), Call: q.Get("call"), lang: v.Lang}
 	var err error
 	if p.Period, err = v.period(allTime); err != nil {
 		return nil, err

@@ -106,7 +106,7 @@ func TestState_Roles(t *testing.T) {
 	}
 	admin := r.signedIn("admin")
 	_, _, text := admin.get("/access")
-	for _, want := range []string{"user masked", "config", "refused"} {
+	for _, want := range []string{"user masked", "the configuration", "refused"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("the access log lacks %q: %s", want, text)
 		}

@@ -3,6 +3,13 @@
 "use strict";
 
 (function () {
+	// On a telephone the menu is wider than the screen: where one is stays in sight.
+	const here = document.querySelector(".bar nav [aria-current]");
+	if (here) {
+		const menu = here.closest("nav");
+		menu.scrollLeft = here.offsetLeft - menu.offsetLeft - (menu.clientWidth - here.offsetWidth) / 2;
+	}
+
 	// An answer that is a page with a problem on it is shown like any other; but what
 	// follows the journal stays as it was, and follows on.
 	document.addEventListener("htmx:beforeSwap", function (e) {
