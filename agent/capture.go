@@ -69,11 +69,7 @@ func captureSessions(ctx context.Context, conn connectors.Connector, up func(str
 		}
 		wait := retry.NextBackOff()
 		down(err, wait)
-		timer := time.NewTimer(wait)
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
+		if !sleep(ctx, wait) {
 			return nil
 		}
 	}

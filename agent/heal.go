@@ -77,7 +77,6 @@ type healer struct {
 	records  connectors.Records
 	markedAt time.Time
 	savedAt  time.Time
-	said     string // the trouble that was logged last
 	// The ingest goroutine's own.
 	lastTouch call.Moment // when a call that was not seen whole was recorded last
 
@@ -151,25 +150,26 @@ func (a *Agent) readRecords(ctx context.Context, l *link) {
 
 // say logs a trouble once, and shows it as long as it lasts.
 func (h *healer) say(l *link, err error) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.status.Error = ""
+	text := ""
 	if err != nil {
-		h.status.Error = err.Error()
+		text = err.Error()
 		switch {
 		case errors.Is(err, fs.ErrPermission):
-			h.status.Error += " (let the service's user read it, as by its group)"
+			text += " (let the service's user read it, as by its group)"
 		case errors.Is(err, fs.ErrNotExist):
-			h.status.Error += " (is cdr_file right, and does the PBX write it on this machine?)"
+			text += " (is cdr_file right, and does the PBX write it on this machine?)"
 		}
 	}
-	if h.status.Error != h.said {
-		h.said = h.status.Error
-		if h.said != "" {
-			l.log.Warn("the PBX's own records cannot be read: gaps stay open", "err", h.said)
-		} else {
-			l.log.Info("the PBX's own records can be read")
-		}
+	h.mu.Lock()
+	was := h.status.Error
+	h.status.Error = text
+	h.mu.Unlock()
+	switch {
+	case text == was:
+	case text != "":
+		l.log.Warn("the PBX's own records cannot be read: gaps stay open", "err", text)
+	default:
+		l.log.Info("the PBX's own records can be read")
 	}
 }
 

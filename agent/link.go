@@ -166,11 +166,7 @@ func (a *Agent) supervise(ctx context.Context, l *link) {
 			wait = refused.NextBackOff()
 		}
 		l.down(call.MomentOf(a.now()), err, wait)
-		timer := time.NewTimer(wait)
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
+		if !sleep(ctx, wait) {
 			return
 		}
 	}
@@ -217,17 +213,17 @@ func reason(err error) string {
 
 func (l *link) up(at call.Moment, session uint64) {
 	l.mu.Lock()
-	defer l.mu.Unlock()
 	s := &l.status
-	l.log.Info("link is up", "address", l.pbx.Address, "session", session, "after", s.State)
+	was := s.State
 	s.State, s.Since, s.Session, s.Error, s.NextTry = api.LinkUp, at, session, "", 0
+	l.mu.Unlock()
+	l.log.Info("link is up", "address", l.pbx.Address, "session", session, "after", was)
 }
 
 // down says once in the log why the link is not up, and again only when the
 // reason changes; status has it all the time.
 func (l *link) down(at call.Moment, err error, wait time.Duration) {
 	l.mu.Lock()
-	defer l.mu.Unlock()
 	s := &l.status
 	state := api.LinkLost
 	switch {
@@ -239,10 +235,12 @@ func (l *link) down(at call.Moment, err error, wait time.Duration) {
 	if s.State != state {
 		s.Since = at
 	}
-	if s.State != state || s.Error != err.Error() {
+	news := s.State != state || s.Error != err.Error()
+	s.State, s.Error, s.NextTry = state, err.Error(), at.Add(wait)
+	l.mu.Unlock()
+	if news {
 		l.log.Warn("link is down", "err", err, "next_try_in", wait.Round(time.Millisecond).String())
 	}
-	s.State, s.Error, s.NextTry = state, err.Error(), at.Add(wait)
 }
 
 // isUp is for those who are not told of it by facts.

@@ -115,10 +115,9 @@ func (s states) Collect(out chan<- prometheus.Metric) {
 		put(desc("uplink_requests_total", "What the centre asked over them."), counter, float64(u.Requests))
 	}
 	put(desc("access_lost_total", "Entries of the access log that could not be written."), counter, float64(s.a.access.Lost()))
-	s.a.sweeping.mu.Lock()
-	put(desc("files_deleted_total", "Files of old calls that were deleted in the PBXs' folders.", "kind"), counter, float64(s.a.sweeping.recordings), "recording")
-	put(desc("files_deleted_total", "Files of old calls that were deleted in the PBXs' folders.", "kind"), counter, float64(s.a.sweeping.messages), "message")
-	s.a.sweeping.mu.Unlock()
+	recordings, messages := s.a.sweeping.deleted()
+	put(desc("files_deleted_total", "Files of old calls that were deleted in the PBXs' folders.", "kind"), counter, float64(recordings), "recording")
+	put(desc("files_deleted_total", "Files of old calls that were deleted in the PBXs' folders.", "kind"), counter, float64(messages), "message")
 	put(desc("media_slow_total", "Looks for files of calls that were given up because a folder did not answer."), counter, float64(s.a.media.Slow()))
 	consumers, err := s.a.store.Consumers()
 	if err != nil {

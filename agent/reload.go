@@ -10,13 +10,13 @@ import (
 
 // Reread is Reload with the configuration as its file says it now.
 func (a *Agent) Reread() (applied, restart []string, err error) {
+	a.rereading.Lock() // a signal and a request may come at once: what was read later is to stay
+	defer a.rereading.Unlock()
 	c, err := a.o.Reread()
 	if err != nil {
 		a.log.Error("configuration not taken over", "err", err)
 		return nil, nil, err
 	}
-	a.rereading.Lock() // a signal and a request may come at once
-	defer a.rereading.Unlock()
 	applied, restart = a.Reload(c)
 	return applied, restart, nil
 }

@@ -83,20 +83,20 @@ func (a *Agent) retainSlice(stepped time.Duration) (more bool) {
 	for _, m := range done.Missed {
 		a.log.Error("dropped entries that a consumer had not stored", "consumer", m.Consumer, "entries", m.Entries, "waited", keep.MaxWait.String())
 	}
+	text := ""
+	if err != nil {
+		text = err.Error()
+	}
 	r := &a.retention
 	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.dropped, r.stepped = r.dropped+done.Dropped, stepped
-	if done.HeldBy != "" && done.HeldBy != r.heldBy {
+	heldBy, was := r.heldBy, r.err
+	r.dropped, r.stepped, r.heldBy, r.err = r.dropped+done.Dropped, stepped, done.HeldBy, text
+	r.mu.Unlock()
+	if done.HeldBy != "" && done.HeldBy != heldBy {
 		a.log.Warn("what need not be kept is kept for a consumer that has not stored it", "consumer", done.HeldBy)
 	}
-	r.heldBy = done.HeldBy
-	was := r.err
-	r.err = ""
-	if err != nil {
-		if r.err = err.Error(); r.err != was {
-			a.log.Error("nothing can be dropped", "err", err)
-		}
+	if err != nil && text != was {
+		a.log.Error("nothing can be dropped", "err", err)
 	}
 	return done.More
 }

@@ -118,6 +118,12 @@ func (s *sweeping) count(done media.Removed) {
 	s.bytes += done.Bytes
 }
 
+func (s *sweeping) deleted() (recordings, messages uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.recordings, s.messages
+}
+
 // note keeps what a whole walk left.
 func (s *sweeping) note(walk media.Removed) {
 	s.mu.Lock()

@@ -357,9 +357,9 @@ func (r *runner) newest(e *storage.Entry) (bool, error) {
 
 // missed goes on behind entries that the journal has no longer.
 func (r *runner) missed(after, oldest uint64) {
+	r.log.Error("entries were dropped from the journal before they were sent", "from", after+1, "to", oldest-1)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.log.Error("entries were dropped from the journal before they were sent", "from", after+1, "to", oldest-1)
 	r.at.Missed += oldest - 1 - after
 	r.at.Seq, r.at.Until, r.dirty, r.due = oldest-1, 0, true, true
 }
@@ -451,24 +451,33 @@ func (r *runner) setAside(e *Entry, err error) bool {
 	if r.tries[e.Seq] < r.s.Tries {
 		return false
 	}
+	id := e.ID
+	if e.Call != nil {
+		id = e.Call.ID
+	}
+	if !r.putAside(storage.DeadLetter{Seq: e.Seq, Call: id, At: r.now(), Tries: r.tries[e.Seq], Error: err.Error()}) {
+		return false
+	}
+	r.log.Error("the far side refuses an entry: it is set aside, the rest goes on", "seq", e.Seq, "call", id, "err", err, "tries", r.tries[e.Seq])
+	delete(r.tries, e.Seq)
+	return true
+}
+
+// putAside adds a dead letter, unless so many were refused that it is the far
+// side's fault.
+func (r *runner) putAside(l storage.DeadLetter) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.at.Refused >= refusedInRow || len(r.at.Dead) >= deadMost {
 		return false
 	}
-	id := e.ID
-	if e.Call != nil {
-		id = e.Call.ID
-	}
-	r.log.Error("the far side refuses an entry: it is set aside, the rest goes on", "seq", e.Seq, "call", id, "err", err, "tries", r.tries[e.Seq])
-	i, there := findLetter(r.at.Dead, e.Seq)
+	i, there := findLetter(r.at.Dead, l.Seq)
 	if there { // the daemon was killed, and entries before it are sent again
 		r.at.Dead = slices.Delete(r.at.Dead, i, i+1)
 	}
-	r.at.Dead = slices.Insert(r.at.Dead, i, storage.DeadLetter{Seq: e.Seq, Call: id, At: r.now(), Tries: r.tries[e.Seq], Error: err.Error()})
+	r.at.Dead = slices.Insert(r.at.Dead, i, l)
 	r.at.Refused++
-	r.changeLetter(e.Seq)
-	delete(r.tries, e.Seq)
+	r.changeLetter(l.Seq)
 	return true
 }
 
@@ -537,6 +546,7 @@ func (r *runner) sendAgain(abort context.Context, e *storage.Entry) error {
 func (r *runner) resent(seq uint64, err error) {
 	if err == nil {
 		r.recovered()
+		r.log.Info("the far side took an entry that it had refused", "seq", seq)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -546,7 +556,6 @@ func (r *runner) resent(seq uint64, err error) {
 	}
 	r.changeLetter(seq)
 	if err == nil {
-		r.log.Info("the far side took an entry that it had refused", "seq", seq, "call", r.at.Dead[i].Call)
 		r.at.Dead = slices.Delete(r.at.Dead, i, i+1)
 		r.at.Refused = 0
 		r.status.Sent++
@@ -602,11 +611,13 @@ func (r *runner) fail(stop context.Context, err error, again time.Duration) bool
 	if r.fails >= stuckTries || r.fails > 0 && now.Sub(s.Since) >= stuckAfter {
 		s.State = StateStuck
 	}
-	if s.Error != err.Error() || s.State != was {
-		r.log.Warn("not delivered; trying again until it is", "err", err, "state", s.State, "since", s.Since.Time(), "next_try_in", wait.Round(time.Millisecond).String())
-	}
+	news := s.Error != err.Error() || s.State != was
 	s.Error, s.NextTry, s.Failed = err.Error(), now.Add(wait), s.Failed+1
+	state, since := s.State, s.Since
 	r.mu.Unlock()
+	if news {
+		r.log.Warn("not delivered; trying again until it is", "err", err, "state", state, "since", since.Time(), "next_try_in", wait.Round(time.Millisecond).String())
+	}
 
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
@@ -622,12 +633,13 @@ func (r *runner) fail(stop context.Context, err error, again time.Duration) bool
 func (r *runner) recovered() {
 	r.retry.Reset()
 	r.mu.Lock()
-	defer r.mu.Unlock()
 	s := &r.status
-	if s.State == StateStuck {
-		r.log.Info("delivering again", "since", s.Since.Time())
-	}
+	state, since := s.State, s.Since
 	s.State, s.Since, s.Error, s.NextTry, r.fails = StateWell, 0, "", 0, 0
+	r.mu.Unlock()
+	if state == StateStuck {
+		r.log.Info("delivering again", "since", since.Time())
+	}
 }
 
 func (r *runner) now() call.Moment { return call.MomentOf(r.o.Now()) }

@@ -243,11 +243,13 @@ func (l *lane) fail(stop context.Context, err error, old time.Time) bool {
 	if l.fails >= stuckTries {
 		s.State = StateStuck
 	}
-	if s.Error != err.Error() || s.State != was {
-		l.log.Warn("not mailed; trying again", "err", err, "state", s.State, "next_try_in", wait.Round(time.Second).String())
-	}
+	news := s.Error != err.Error() || s.State != was
 	s.Error, s.NextTry, s.Failed = err.Error(), call.MomentOf(now.Add(wait)), s.Failed+1
+	state := s.State
 	l.mu.Unlock()
+	if news {
+		l.log.Warn("not mailed; trying again", "err", err, "state", state, "next_try_in", wait.Round(time.Second).String())
+	}
 	t := time.NewTimer(wait)
 	defer t.Stop()
 	select {

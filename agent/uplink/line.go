@@ -108,8 +108,8 @@ func (l *Line) Run(ctx context.Context) {
 }
 
 func (l *Line) lost(err error, wait time.Duration) {
+	text, now := err.Error(), l.o.Now()
 	l.mu.Lock()
-	defer l.mu.Unlock()
 	state := Lost
 	var no *refusedError
 	switch {
@@ -118,14 +118,15 @@ func (l *Line) lost(err error, wait time.Duration) {
 	case l.look.Sessions == 0:
 		state = Connecting
 	}
-	if text := err.Error(); state != l.look.State || text != l.look.Error {
-		l.o.Logger.Warn("uplink is not up", "url", l.o.URL, "err", text, "again_in", wait.Round(time.Millisecond).String())
-		if state != l.look.State {
-			l.look.Since = l.o.Now()
-		}
-		l.look.State, l.look.Error = state, text
+	news := state != l.look.State || text != l.look.Error
+	if state != l.look.State {
+		l.look.Since = now
 	}
-	l.look.NextTry = l.o.Now().Add(wait)
+	l.look.State, l.look.Error, l.look.NextTry = state, text, now.Add(wait)
+	l.mu.Unlock()
+	if news {
+		l.o.Logger.Warn("uplink is not up", "url", l.o.URL, "err", text, "again_in", wait.Round(time.Millisecond).String())
+	}
 }
 
 // refusedError: the centre answered, but not with a line.
