@@ -40,11 +40,11 @@ type Collector struct {
 	metrics  *metrics
 	pushing  chan struct{} // one slot for each push that is being taken
 
-	mu       sync.Mutex
-	config   *config.Collect
-	branches map[string]*running
-	ending   bool
-	work     sync.WaitGroup // of the branches
+	mu        sync.Mutex
+	config    *config.Collect
+	branches  map[string]*running
+	following bool           // Run has started those that are configured, and does not end yet
+	work      sync.WaitGroup // of the branches
 }
 
 // running is a branch and how to end it.
@@ -118,7 +118,7 @@ func (c *Collector) Run(ctx context.Context) error {
 	if err := c.tables(ctx); err != nil {
 		return err
 	}
-	for _, w := range c.config.Warnings {
+	for _, w := range c.o.Config.Warnings {
 		c.log.Warn(w)
 	}
 	// They end after those who wait for them.
@@ -126,22 +126,24 @@ func (c *Collector) Run(ctx context.Context) error {
 	var writers sync.WaitGroup
 	defer writers.Wait()
 	defer endWriting()
-	for range c.config.Database.Connections {
+	for range c.o.Config.Database.Connections {
 		writers.Go(func() { c.store.write(writing) })
 	}
 	c.mu.Lock()
-	for _, b := range c.config.Agent {
+	c.following = true
+	agents := c.config.Agent // as a Reload left them that came while the database was not there
+	for _, b := range agents {
 		c.start(ctx, b)
 	}
 	c.mu.Unlock()
-	c.log.Info("collect runs", "version", c.o.Version, "agents", len(c.config.Agent), "listen", c.config.Collect.Listen)
+	c.log.Info("collect runs", "version", c.o.Version, "agents", len(agents), "listen", c.o.Config.Collect.Listen)
 	if c.o.Started != nil {
 		c.o.Started()
 	}
 	<-ctx.Done()
 	c.log.Info("collect ends")
 	c.mu.Lock()
-	c.ending = true
+	c.following = false
 	c.mu.Unlock()
 	c.work.Wait() // each ends with the transaction it is in, or gives it up
 	if server != nil {
@@ -226,7 +228,7 @@ func (c *Collector) Reload(ctx context.Context, next *config.Collect) (applied, 
 	merged.Collect, merged.Database = old.Collect, old.Database
 	c.config = &merged
 	for _, b := range next.Agent {
-		if c.branches[b.Name] == nil && !c.ending && ctx.Err() == nil {
+		if c.branches[b.Name] == nil && c.following && ctx.Err() == nil {
 			c.start(ctx, b)
 		}
 	}

@@ -1,6 +1,7 @@
 package collect_test
 
 import (
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"strings"
@@ -280,5 +281,27 @@ func TestCollect_Reload(t *testing.T) {
 	c.stored(t, "stays", 2)
 	if looks, err := c.Looks(t.Context()); err != nil || len(looks) != 2 {
 		t.Errorf("%+v, %v", looks, err)
+	}
+}
+
+// While the database is not there a Reload says whom to follow, and Run follows
+// each once when it comes.
+func TestCollect_ReloadBeforeTheDatabase(t *testing.T) {
+	agents := strings.SplitAfter(serveAgents(t, newFarAgent("one"), newFarAgent("two")), fmt.Sprintf("token = %q\n", agentToken))
+	nobody := "postgres://nobody@127.0.0.1:1/none?connect_timeout=1"
+	c, err := collect.New(collect.Options{Config: collectConfig(t, nobody, agents[0]), Logger: quiet(), Now: time.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, end := context.WithCancel(t.Context())
+	ran := make(chan error, 1)
+	go func() { ran <- c.Run(ctx) }()
+	c.Reload(ctx, collectConfig(t, nobody, agents[0]+agents[1]))
+	if looks, _ := c.Looks(ctx); len(looks) != 0 {
+		t.Errorf("followed without a database: %+v", looks)
+	}
+	end()
+	if err := <-ran; err != nil {
+		t.Error(err)
 	}
 }
