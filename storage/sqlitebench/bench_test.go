@@ -1,3 +1,5 @@
+//go:build linux
+
 package sqlitebench
 
 import (
@@ -17,6 +19,7 @@ import (
 	"time"
 
 	"github.com/fxamacker/cbor/v2"
+	"golang.org/x/sys/unix"
 	_ "modernc.org/sqlite"
 
 	"calljournal/agent/call"
@@ -467,37 +470,42 @@ func (b *both) disk() {
 	}
 }
 
-// start opens the journal anew and asks for the first page.
+// start opens the journal anew and asks for the first page: with the file in the
+// machine's memory, as after a restart of the daemon, and from the disk, as after
+// one of the machine. How fast the disk is is not ours to judge.
 func (b *both) start() {
-	runtime.GC()
+	for _, from := range []string{"memory", "disk"} {
+		took, mib := b.startFrom(from == "disk")
+		b.t.Logf("start to first page from %s: %v, %.1f MiB allocated", from, took.Round(time.Millisecond), mib)
+		if from == "memory" && took > 2*time.Second {
+			b.t.Errorf("start to first page took %v", took)
+		}
+	}
+}
+
+func (b *both) startFrom(disk bool) (took time.Duration, mib float64) {
+	if disk {
+		b.forget()
+	}
 	var before, after runtime.MemStats
+	runtime.GC()
 	runtime.ReadMemStats(&before)
-	resident := residentBytes()
 	at := time.Now()
 	b.openOurs()
 	if len(b.query(storage.Query{})) == 0 {
 		b.t.Error("no first page")
 	}
-	took := time.Since(at)
+	took = time.Since(at)
 	runtime.ReadMemStats(&after)
-	defer func() { b.must(b.ours.Close()) }()
-	b.t.Logf("start to first page: %v, %.1f MiB allocated, %.1f MiB more resident", took.Round(time.Millisecond),
-		float64(after.TotalAlloc-before.TotalAlloc)/(1<<20), float64(residentBytes()-resident)/(1<<20))
-	if took > 2*time.Second {
-		b.t.Errorf("start to first page took %v", took)
-	}
+	b.must(b.ours.Close())
+	return took, float64(after.TotalAlloc-before.TotalAlloc) / (1 << 20)
 }
 
-// residentBytes is what the process has in memory, mapped pages of files as well;
-// 0 where nobody can tell.
-func residentBytes() int64 {
-	text, err := os.ReadFile("/proc/self/statm")
-	var size, resident int64
-	if err != nil {
-		return 0
-	}
-	if n, _ := fmt.Sscan(string(text), &size, &resident); n != 2 {
-		return 0
-	}
-	return resident * int64(os.Getpagesize())
+// forget has the machine read the journal from the disk the next time.
+func (b *both) forget() {
+	f, err := os.Open(filepath.Join(b.dir, "journal.db"))
+	b.must(err)
+	defer f.Close()
+	b.must(f.Sync())
+	b.must(unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED))
 }
