@@ -61,14 +61,17 @@ func (a *Agent) forwardStatus(st *api.Status) {
 			LiveSent: f.LiveSent, LiveLost: f.LiveLost,
 		})
 		if f.State == forward.StateStuck {
-			st.Problems = append(st.Problems, fmt.Sprintf("forward %s: stuck since %s with %d entries waiting: %s",
-				f.Name, f.Since.Time().Format(time.RFC3339), f.Lag, f.Error))
+			since := f.Since.Time().Format(time.RFC3339)
+			st.AddProblem("forward_stuck", fmt.Sprintf("forward %s: stuck since %s with %d entries waiting: %s", f.Name, since, f.Lag, f.Error),
+				"name", f.Name, "since", since, "count", fmt.Sprint(f.Lag), "error", f.Error)
 		}
 		if f.Dead > 0 {
-			st.Warnings = append(st.Warnings, fmt.Sprintf("forward %s: %d entries were refused and are set aside: see calljournal forward dead %[1]s, then resend or drop them", f.Name, f.Dead))
+			st.AddWarning("forward_dead", fmt.Sprintf("forward %s: %d entries were refused and are set aside: see calljournal forward dead %[1]s, then resend or drop them", f.Name, f.Dead),
+				"name", f.Name, "count", fmt.Sprint(f.Dead))
 		}
 		if f.Missed > 0 {
-			st.Warnings = append(st.Warnings, fmt.Sprintf("forward %s: %d entries were dropped from the journal before they were sent", f.Name, f.Missed))
+			st.AddWarning("forward_missed", fmt.Sprintf("forward %s: %d entries were dropped from the journal before they were sent", f.Name, f.Missed),
+				"name", f.Name, "count", fmt.Sprint(f.Missed))
 		}
 	}
 }

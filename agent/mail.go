@@ -75,17 +75,20 @@ func (a *Agent) mailStatus(st *api.Status) {
 		}
 		aside[of] += len(m.Aside)
 		if m.Missed > 0 {
-			st.Warnings = append(st.Warnings, fmt.Sprintf("alert %s: %d entries were dropped from the journal before it looked at them", m.Name, m.Missed))
+			st.AddWarning("alert_missed", fmt.Sprintf("alert %s: %d entries were dropped from the journal before it looked at them", m.Name, m.Missed),
+				"name", m.Name, "count", fmt.Sprint(m.Missed))
 		}
 	}
 	for _, of := range order {
 		if n := stuck[of]; n > 0 {
 			m := first[of]
-			st.Problems = append(st.Problems, fmt.Sprintf("%s %s: not mailed to %d addresses since %s, %d tries: %s",
-				of.kind, of.name, n, m.Since.Time().Format(time.RFC3339), m.Tries, m.Error))
+			since := m.Since.Time().Format(time.RFC3339)
+			st.AddProblem("mail_stuck", fmt.Sprintf("%s %s: not mailed to %d addresses since %s, %d tries: %s", of.kind, of.name, n, since, m.Tries, m.Error),
+				"kind", of.kind, "name", of.name, "count", fmt.Sprint(n), "since", since, "tries", fmt.Sprint(m.Tries), "error", m.Error)
 		}
 		if n := aside[of]; n > 0 {
-			st.Warnings = append(st.Warnings, fmt.Sprintf("%s %s: %d mails were refused or given up: see calljournal mail list", of.kind, of.name, n))
+			st.AddWarning("mail_aside", fmt.Sprintf("%s %s: %d mails were refused or given up: see calljournal mail list", of.kind, of.name, n),
+				"kind", of.kind, "name", of.name, "count", fmt.Sprint(n))
 		}
 	}
 }

@@ -118,20 +118,24 @@ func (a *Agent) retentionStatus(st *api.Status) {
 			limit = fmt.Sprintf("until it is %d days old", c.WaitForConsumersDays)
 		}
 		if name, ok := strings.CutPrefix(r.heldBy, "forward/"); ok {
-			st.Warnings = append(st.Warnings, fmt.Sprintf("retention: forward %s has not sent the oldest entry, or set it aside, so that it is kept %s: see calljournal forward dead %[1]s", name, limit))
+			st.AddWarning("held_by_forward", fmt.Sprintf("retention: forward %s has not sent the oldest entry, or set it aside, so that it is kept %s: see calljournal forward dead %[1]s", name, limit),
+				"name", name)
 		} else {
-			st.Warnings = append(st.Warnings, fmt.Sprintf("retention: consumer %s has not stored the oldest entry, which need not be kept: it is kept %s. If the consumer is gone for good: calljournal consumer forget %[1]s", r.heldBy, limit))
+			st.AddWarning("held_by_consumer", fmt.Sprintf("retention: consumer %s has not stored the oldest entry, which need not be kept: it is kept %s. If the consumer is gone for good: calljournal consumer forget %[1]s", r.heldBy, limit),
+				"name", r.heldBy)
 		}
 	}
 	if r.stepped > 0 && c.CallsDays > 0 {
-		st.Problems = append(st.Problems, fmt.Sprintf("retention: the clock of this machine was set forward by %s since the start, so nothing is dropped by age; if the clock is right: calljournal service restart", r.stepped.Round(time.Minute)))
+		st.AddProblem("clock", fmt.Sprintf("retention: the clock of this machine was set forward by %s since the start, so nothing is dropped by age; if the clock is right: calljournal service restart", r.stepped.Round(time.Minute)),
+			"step_ms", fmt.Sprint(r.stepped.Milliseconds()))
 	}
 	if r.err != "" {
-		st.Problems = append(st.Problems, "retention: nothing can be dropped: "+r.err)
+		st.AddProblem("retention", "retention: nothing can be dropped: "+r.err, "error", r.err)
 	}
 	for _, k := range st.Consumers {
 		if k.Missed > 0 {
-			st.Problems = append(st.Problems, fmt.Sprintf("consumer %s: %d entries that it had not stored are no longer kept; it must begin anew at after=0. If it is gone for good: calljournal consumer forget %[1]s", k.Name, k.Missed))
+			st.AddProblem("consumer_missed", fmt.Sprintf("consumer %s: %d entries that it had not stored are no longer kept; it must begin anew at after=0. If it is gone for good: calljournal consumer forget %[1]s", k.Name, k.Missed),
+				"name", k.Name, "count", fmt.Sprint(k.Missed))
 		}
 	}
 }

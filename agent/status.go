@@ -22,8 +22,11 @@ func (a *Agent) Status(ctx context.Context) (api.Status, error) {
 	c := a.config.Load()
 	st := api.Status{
 		Agent: c.Agent.Name, Version: a.o.Version, StartedAt: a.startedAt, At: call.MomentOf(a.now()),
-		State: api.StateWell, Problems: []string{}, Warnings: a.warnings(c),
+		State: api.StateWell, Problems: []string{}, Warnings: []string{}, Findings: []api.Finding{},
 		Links: []api.Link{}, Consumers: []api.Consumer{}, Forwarders: []api.Forwarder{}, Mailings: []api.Mailing{}, LastCall: a.lastCall.Load(),
+	}
+	for _, w := range a.warnings(c) {
+		st.AddWarning("", w)
 	}
 	open, err := a.openCalls(ctx)
 	if err != nil {
@@ -35,18 +38,20 @@ func (a *Agent) Status(ctx context.Context) (api.Status, error) {
 		st.OpenCalls += open[i]
 		st.Links = append(st.Links, s)
 		for _, w := range s.Warnings {
-			st.Warnings = append(st.Warnings, fmt.Sprintf("pbx %s: %s", s.PBX, w))
+			st.AddWarning("", fmt.Sprintf("pbx %s: %s", s.PBX, w))
 		}
 		if h := s.Healing; h != nil {
 			if h.Error != "" {
-				st.Warnings = append(st.Warnings, fmt.Sprintf("pbx %s: cdr_file: %s", s.PBX, h.Error))
+				st.AddWarning("cdr_file", fmt.Sprintf("pbx %s: cdr_file: %s", s.PBX, h.Error), "pbx", s.PBX, "error", h.Error)
 			}
 			for _, why := range slices.Sorted(maps.Keys(h.Unreadable)) {
-				st.Warnings = append(st.Warnings, fmt.Sprintf("pbx %s: cdr_file: %d rows: %s", s.PBX, h.Unreadable[why], why))
+				n := h.Unreadable[why]
+				st.AddWarning("cdr_rows", fmt.Sprintf("pbx %s: cdr_file: %d rows: %s", s.PBX, n, why), "pbx", s.PBX, "count", fmt.Sprint(n), "error", why)
 			}
 		}
 		if s.State != api.LinkUp {
-			st.Problems = append(st.Problems, linkProblem(s))
+			why := cmp.Or(s.Error, "no answer yet")
+			st.AddProblem("link", fmt.Sprintf("pbx %s: link %s: %s", s.PBX, s.State, why), "pbx", s.PBX, "state", s.State, "error", why)
 		}
 	}
 	a.journalStatus(&st)
@@ -66,20 +71,29 @@ func (a *Agent) Status(ctx context.Context) (api.Status, error) {
 	}
 	a.retentionStatus(&st)
 	a.sweepStatus(&st)
-	st.Warnings = append(st.Warnings, a.media.Trouble(ctx)...)
+	for _, t := range a.media.Trouble(ctx) {
+		if t.PBX == "" {
+			st.AddWarning("folders_silent", t.String())
+		} else {
+			st.AddWarning("folder", t.String(), "pbx", t.PBX, "folder", t.Folder, "error", t.Err.Error())
+		}
+	}
 	a.forwardStatus(&st)
 	a.mailStatus(&st)
 	switch n := a.access.Lost(); {
 	case a.access.Failing():
-		st.Problems = append(st.Problems, fmt.Sprintf("access log: %d entries could not be written: see to room and permissions in %s", n, c.Agent.DataDir))
+		st.AddProblem("access_log", fmt.Sprintf("access log: %d entries could not be written: see to room and permissions in %s", n, c.Agent.DataDir),
+			"count", fmt.Sprint(n), "path", c.Agent.DataDir)
 	case n > 0: // it is over, but who asked then is not known
-		st.Warnings = append(st.Warnings, fmt.Sprintf("access log: %d entries could not be written since the start", n))
+		st.AddWarning("access_log_lost", fmt.Sprintf("access log: %d entries could not be written since the start", n), "count", fmt.Sprint(n))
 	}
 	if a.users == nil {
-		st.Problems = append(st.Problems, fmt.Sprintf("users: %s cannot be read: nobody can sign in", filepath.Join(c.Agent.DataDir, "users.json")))
+		path := filepath.Join(c.Agent.DataDir, "users.json")
+		st.AddProblem("users", fmt.Sprintf("users: %s cannot be read: nobody can sign in", path), "path", path)
 	}
 	if st.Uplink = a.uplinkStatus(); st.Uplink != nil && st.Uplink.State != uplink.Up {
-		st.Problems = append(st.Problems, fmt.Sprintf("uplink: %s: %s", st.Uplink.State, cmp.Or(st.Uplink.Error, "no answer yet")))
+		why := cmp.Or(st.Uplink.Error, "no answer yet")
+		st.AddProblem("uplink", fmt.Sprintf("uplink: %s: %s", st.Uplink.State, why), "state", st.Uplink.State, "error", why)
 	}
 	if len(st.Problems) > 0 {
 		st.State = api.StateDegraded
@@ -119,15 +133,6 @@ func (a *Agent) blind() (pbxs []string) {
 	return pbxs
 }
 
-// linkProblem is why a link is not up and what to do, in one line.
-func linkProblem(s api.Link) string {
-	why := s.Error
-	if why == "" {
-		why = "no answer yet"
-	}
-	return fmt.Sprintf("pbx %s: link %s: %s", s.PBX, s.State, why)
-}
-
 func (a *Agent) journalStatus(st *api.Status) {
 	s := a.store.Stats()
 	st.Journal = api.Journal{
@@ -135,18 +140,20 @@ func (a *Agent) journalStatus(st *api.Status) {
 		DiskFree: s.DiskFree, LastCommit: s.LastCommit, Stuck: a.trouble.get(),
 	}
 	if k := st.Journal.Stuck; k != nil {
-		st.Problems = append(st.Problems, fmt.Sprintf("journal: nothing can be written since %s: %s; %s are free on the disk",
-			k.Since.Time().Format(time.RFC3339), k.Error, bytesText(s.DiskFree)))
+		since := k.Since.Time().Format(time.RFC3339)
+		st.AddProblem("journal_stuck", fmt.Sprintf("journal: nothing can be written since %s: %s; %s are free on the disk", since, k.Error, bytesText(s.DiskFree)),
+			"since", since, "error", k.Error, "free", fmt.Sprint(s.DiskFree))
 	}
 	if s.DiskFree > 0 && s.DiskFree < diskShort {
-		st.Problems = append(st.Problems, fmt.Sprintf("disk: only %s are free at %s", bytesText(s.DiskFree), s.Path))
+		st.AddProblem("disk", fmt.Sprintf("disk: only %s are free at %s", bytesText(s.DiskFree), s.Path), "free", fmt.Sprint(s.DiskFree), "path", s.Path)
 	}
 	if s.Damaged != "" {
-		st.Problems = append(st.Problems, "journal: damaged: "+s.Damaged+"; calljournal service restart saves what can be read into a new one")
+		st.AddProblem("damaged", "journal: damaged: "+s.Damaged+"; calljournal service restart saves what can be read into a new one", "error", s.Damaged)
 	}
 	if v := s.Salvaged; v != nil {
 		st.Journal.Salvaged = fmt.Sprintf("%s: %d calls saved, %d entries lost, the damaged file is %s", v.Reason, v.Calls, v.Lost, v.From)
-		st.Warnings = append(st.Warnings, "journal: made out of a damaged one: "+st.Journal.Salvaged)
+		st.AddWarning("salvaged", "journal: made out of a damaged one: "+st.Journal.Salvaged,
+			"error", v.Reason, "count", fmt.Sprint(v.Calls), "lost", fmt.Sprint(v.Lost), "path", v.From)
 	}
 }
 

@@ -142,6 +142,6 @@ func (a *Agent) sweepStatus(st *api.Status) {
 	st.Retention.RecordingsDays, st.Retention.VoicemailDays = c.RecordingsDays, c.VoicemailDays
 	st.Retention.RecordingsDeleted, st.Retention.MessagesDeleted, st.Retention.BytesDeleted = s.recordings, s.messages, s.bytes
 	if s.left > 0 {
-		st.Warnings = append(st.Warnings, fmt.Sprintf("retention: %d files of old calls could not be deleted: %s", s.left, s.err))
+		st.AddWarning("files_left", fmt.Sprintf("retention: %d files of old calls could not be deleted: %s", s.left, s.err), "count", fmt.Sprint(s.left), "error", s.err)
 	}
 }

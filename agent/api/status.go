@@ -26,6 +26,7 @@ type Status struct {
 	State     string      `json:"state" enum:"well,degraded"`
 	Problems  []string    `json:"problems"` // why it is degraded, and what to do
 	Warnings  []string    `json:"warnings"` // what works but should not stay as it is
+	Findings  []Finding   `json:"findings"` // both, one by one, for a program
 
 	Links      []Link      `json:"links"`
 	OpenCalls  int         `json:"open_calls"`
@@ -38,6 +39,36 @@ type Status struct {
 	Forwarders []Forwarder `json:"forwarders"`
 	Mailings   []Mailing   `json:"mailings"`
 	Gaps       []call.Gap  `json:"gaps"` // the newest
+}
+
+// Finding is one of the problems or warnings as a program reads it, or a page in
+// another language: a kind that keeps its name, and what Text says of it.
+type Finding struct {
+	Problem bool              `json:"problem"` // else a warning
+	Kind    string            `json:"kind"`    // "": it has only its text
+	Values  map[string]string `json:"values"`
+	Text    string            `json:"text"`
+}
+
+// AddProblem says why the daemon is degraded; values are names, each with its value:
+// moments as RFC 3339, durations in milliseconds.
+func (st *Status) AddProblem(kind, text string, values ...string) {
+	st.Problems = append(st.Problems, text)
+	st.Findings = append(st.Findings, findingOf(true, kind, text, values))
+}
+
+// AddWarning says what should not stay as it is.
+func (st *Status) AddWarning(kind, text string, values ...string) {
+	st.Warnings = append(st.Warnings, text)
+	st.Findings = append(st.Findings, findingOf(false, kind, text, values))
+}
+
+func findingOf(problem bool, kind, text string, values []string) Finding {
+	f := Finding{Problem: problem, Kind: kind, Text: text, Values: map[string]string{}}
+	for i := 0; i+1 < len(values); i += 2 {
+		f.Values[values[i]] = values[i+1]
+	}
+	return f
 }
 
 // Link is the line to one PBX.

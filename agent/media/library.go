@@ -131,8 +131,8 @@ func (l *Library) Look(ctx context.Context, recs []*call.Record) {
 
 // Trouble says which folders cannot be looked into, and why. What a folder holds
 // is then shown as not available.
-func (l *Library) Trouble(ctx context.Context) []string {
-	var found []string
+func (l *Library) Trouble(ctx context.Context) []Trouble {
+	var found []Trouble
 	if !l.within(ctx, func() {
 		for _, pbx := range slices.Sorted(maps.Keys(l.folders)) {
 			f := l.folders[pbx]
@@ -141,14 +141,29 @@ func (l *Library) Trouble(ctx context.Context) []string {
 					continue
 				}
 				if err := lookInto(d.dir); err != nil {
-					found = append(found, fmt.Sprintf("pbx %s: %s cannot be read: %v", pbx, d.key, err))
+					found = append(found, Trouble{pbx, d.key, err})
 				}
 			}
 		}
 	}) {
-		return []string{"a folder of recordings, voicemail or fax does not answer: calls are shown without their files"}
+		return []Trouble{{}}
 	}
 	return found
+}
+
+// Trouble is a folder that cannot be read. Without a PBX: some folder that does not
+// even answer.
+type Trouble struct {
+	PBX    string
+	Folder string // its key in the configuration
+	Err    error
+}
+
+func (t Trouble) String() string {
+	if t.PBX == "" {
+		return "a folder of recordings, voicemail or fax does not answer: calls are shown without their files"
+	}
+	return fmt.Sprintf("pbx %s: %s cannot be read: %v", t.PBX, t.Folder, t.Err)
 }
 
 func lookInto(dir string) error {

@@ -436,7 +436,7 @@ func TestTrouble(t *testing.T) {
 	if err := os.Remove(s.path("fax")); err != nil {
 		t.Fatal(err)
 	}
-	if got := s.lib.Trouble(t.Context()); len(got) != 1 || !strings.Contains(got[0], "pbx main: fax_dir cannot be read") {
+	if got := s.lib.Trouble(t.Context()); len(got) != 1 || !strings.Contains(got[0].String(), "pbx main: fax_dir cannot be read") {
 		t.Errorf("%q", got)
 	}
 }

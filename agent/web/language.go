@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"calljournal/agent/api"
 	"calljournal/agent/call"
 	"calljournal/agent/journal"
 
@@ -261,6 +262,7 @@ func (l *language) Bytes(n int64) string {
 //	lasting MS        45 с; 12 мин; 3 ч 5 мин; 4 дня
 //	between FROM TO   1:05
 //	yes *BOOL         whether it is known and true
+//	finding FINDING   what is wrong; "" if there are no words for its kind
 //	span PERIOD       2–8 марта 2026
 //	cause CAUSE       the hang-up cause      reason RECORD     why it has its status, or ""
 //	money COST        12,60 ₽; a null is a dash
@@ -284,6 +286,16 @@ func (l *language) funcs(zone *time.Location, now func() time.Time) template.Fun
 		}
 		return in(m).Format("15:04:05")
 	}
+	brief := func(m call.Moment) string {
+		t := in(m)
+		switch {
+		case m == 0:
+			return unknown
+		case t.Format(time.DateOnly) == now().In(zone).Format(time.DateOnly):
+			return clock(m)
+		}
+		return l.brief(l, t, t.Year() != now().In(zone).Year()) + " " + t.Format("15:04")
+	}
 	return template.FuncMap{
 		"t": l.Text, "n": func(key string, n any) string { return l.Count(key, integer(n)) },
 		"word": func(part string, value any) string { return l.Word(part, plain(value)) },
@@ -295,17 +307,8 @@ func (l *language) funcs(zone *time.Location, now func() time.Time) template.Fun
 			}
 			return date(m) + ", " + clock(m)
 		},
-		"brief": func(m call.Moment) string {
-			t := in(m)
-			switch {
-			case m == 0:
-				return unknown
-			case t.Format(time.DateOnly) == now().In(zone).Format(time.DateOnly):
-				return clock(m)
-			}
-			return l.brief(l, t, t.Year() != now().In(zone).Year()) + " " + t.Format("15:04")
-		},
-		"iso": func(m call.Moment) string { return m.Time().UTC().Format(time.RFC3339) },
+		"brief": brief,
+		"iso":   func(m call.Moment) string { return m.Time().UTC().Format(time.RFC3339) },
 		"length": func(ms any) string {
 			if p, ok := ms.(*int64); ok && p == nil || ms == nil {
 				return unknown
@@ -323,6 +326,7 @@ func (l *language) funcs(zone *time.Location, now func() time.Time) template.Fun
 		},
 		"yes":     func(b *bool) bool { return b != nil && *b },
 		"span":    l.Span,
+		"finding": func(f api.Finding) string { return l.Finding(f, brief) },
 		"segment": url.PathEscape,
 		"id":      func(call string) string { return "call-" + elementID(call) },
 		"words":   func(list ...string) []string { return list },

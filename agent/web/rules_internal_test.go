@@ -4,6 +4,8 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
+	"strconv"
 	"testing"
 
 	"calljournal/agent/call"
@@ -56,5 +58,49 @@ func TestRulesHaveWords(t *testing.T) {
 				t.Errorf("%s has no words for %s", l.Code, doubt)
 			}
 		}
+	}
+}
+
+// Whatever the daemon finds wrong with itself is said in every language, with all
+// that it gives.
+func TestFindingsHaveWords(t *testing.T) {
+	sources, err := filepath.Glob("../*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := 0
+	for _, name := range sources {
+		b, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range regexp.MustCompile(`\.Add(?:Problem|Warning)\(([^,]*), `).FindAllStringSubmatch(string(b), -1) {
+			kind, err := strconv.Unquote(m[1])
+			if err != nil {
+				t.Errorf("%s: the kind %s is not written out", name, m[1])
+			}
+			if kind == "" {
+				continue
+			}
+			found++
+			var values []string
+			for _, l := range readLanguages().all {
+				text, ok := l.words["finding."+kind]
+				if !ok {
+					t.Errorf("%s has no words for %q", l.Code, kind)
+				}
+				named := regexp.MustCompile(`\{[a-z_]+\}`).FindAllString(text, -1)
+				slices.Sort(named)
+				if named = slices.Compact(named); values == nil {
+					values = named
+				}
+				if !slices.Equal(named, values) {
+					t.Errorf("%s: %q says %v, and elsewhere %v", l.Code, kind, named, values)
+				}
+			}
+		}
+	}
+	if found < 20 {
+		t.Fatalf("only %d findings were found", found)
 	}
 }

@@ -5,10 +5,13 @@ import (
 	"maps"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
+	"time"
 
 	"calljournal/agent/access"
 	"calljournal/agent/api"
+	"calljournal/agent/call"
 )
 
 // statePage is what whoever looks after the daemon sees of it.
@@ -39,6 +42,34 @@ func (s *Site) state(v *visit) (any, error) {
 	users, err := v.Client.Users(ctx)
 	p.Users = users.Users
 	return &p, err
+}
+
+// Finding is what is wrong, in words of this language; "" if there are none for its
+// kind. What a far side or the system said of it stays as it was said.
+func (l *language) Finding(f api.Finding, brief func(call.Moment) string) string {
+	text, ok := l.words["finding."+f.Kind]
+	if !ok {
+		return ""
+	}
+	var fill []string
+	for name, v := range f.Values {
+		n, err := strconv.ParseInt(v, 10, 64)
+		isNumber := err == nil
+		switch t, err := time.Parse(time.RFC3339, v); {
+		case name == "since" && err == nil:
+			v = brief(call.MomentOf(t))
+		case name == "state", name == "kind":
+			v = l.Word("state", v)
+		case name == "free" && isNumber:
+			v = l.Bytes(n)
+		case name == "step_ms" && isNumber:
+			v = l.Lasting(n)
+		case slices.Contains([]string{"count", "lost", "tries"}, name) && isNumber:
+			v = l.Number(n)
+		}
+		fill = append(fill, "{"+name+"}", v)
+	}
+	return strings.NewReplacer(fill...).Replace(text)
 }
 
 // counted is how often something of a kind happened.

@@ -30,9 +30,8 @@ func technician(t *testing.T, st api.Status, log ...api.LogEntry) *rig {
 // troubled is a daemon of which everything that can be shown is there.
 func troubled() api.Status {
 	ago := func(d time.Duration) call.Moment { return call.MomentOf(time.Now().Add(-d)) }
-	return api.Status{
+	st := api.Status{
 		Agent: "office-1", Version: "1.2.3", State: api.StateDegraded, StartedAt: ago(50 * time.Hour),
-		Problems: []string{"pbx branch: link lost: connection refused <b>"}, Warnings: []string{"forward crm sends calls unencrypted"},
 		Links: []api.Link{
 			{PBX: "main", Kind: "asterisk", PBXVersion: "20.6.0", Address: "10.0.0.5:5038", State: api.LinkUp, Since: ago(49 * time.Hour), LastByteAt: ago(time.Second), Messages: 1234567, Bytes: 345_600_000, OpenCalls: 3},
 			{PBX: "branch", Kind: "freeswitch", Address: "10.0.1.5:8021", State: api.LinkLost, Since: ago(time.Hour), NextTry: ago(-time.Minute), Error: "connection refused", Dropped: 17, Malformed: map[string]uint64{"no length": 4, "too long": 9}, Anomalies: 2, Healing: &api.Healing{Waiting: 2}},
@@ -53,6 +52,10 @@ func troubled() api.Status {
 		},
 		Gaps: []call.Gap{{PBX: "branch", From: ago(3 * time.Hour), To: ago(2 * time.Hour), Reason: "link lost"}, {PBX: "main", From: ago(30 * time.Hour), To: ago(29 * time.Hour), Reason: "restarted", Healed: true}},
 	}
+	st.AddProblem("link", "pbx branch: link lost: connection refused <b>", "pbx", "branch", "state", "lost", "error", "connection refused <b>")
+	st.AddProblem("disk", "disk: only 1.0 MiB are free at /var", "free", "1048576", "path", "/var")
+	st.AddWarning("", "forward crm sends calls unencrypted")
+	return st
 }
 
 func TestState(t *testing.T) {
@@ -63,7 +66,7 @@ func TestState(t *testing.T) {
 		t.Fatalf("%d %s", status, text)
 	}
 	for _, want := range []string{
-		"Something is wrong", "pbx branch: link lost: connection refused &lt;b&gt;", "forward crm sends calls unencrypted",
+		"Something is wrong", "PBX branch: lost: connection refused &lt;b&gt;", "The disk is short: 1.0\u00a0MB are free at /var", `<li lang="en">forward crm sends calls unencrypted</li>`,
 		`id="link-main"`, "1,234,567", "346\u00a0MB", `health h-lost">lost`, "too long: 9", `<td class="n bad" data-name="Dropped">17`, "2 gaps wait",
 		"not healed", `h-well">healed`, `id="forward-crm"`, `h-stuck">stuck`, ">42<", ">5<", `id="consumer-central"`, "2 h", "3 entries were removed before they were read",
 		"https://centre.example:8430", "2.3\u00a0GB", "40.0\u00a0GB", "365 days", "held by central", `max="1000" value="250"`, `href="/calls/main:77"`,
@@ -79,6 +82,13 @@ func TestState(t *testing.T) {
 	}
 	if t.Failed() {
 		t.Log(text)
+	}
+	p.head = http.Header{"Accept-Language": {"ru"}}
+	_, _, text = p.get("/state")
+	for _, want := range []string{"АТС branch: связь потеряна: connection refused", "Мало места на диске: свободно 1,0\u00a0МБ там, где /var"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("in Russian: lacks %s", want)
+		}
 	}
 }
 
