@@ -36,7 +36,7 @@ func (s *story) transfers(v *view) []Transfer {
 			add(Transfer{Type: TransferPickup, By: text(s.whoIs(e.Leg)), To: text(s.whoIs(e.Leg)), At: e.At})
 		case Forwarded:
 			if l := s.legs[e.Leg]; !s.stated(i) {
-				add(Transfer{Type: TransferForward, By: text(s.extension(l)), To: text(e.Number), At: e.At})
+				add(Transfer{Type: TransferForward, By: text(s.extension(l)), To: text(e.Number), At: e.At, Answered: ptr(s.spoke(v, l))})
 			}
 		case LegEnded:
 			if s.stated(i) {
@@ -65,7 +65,7 @@ func (s *story) transfers(v *view) []Transfer {
 	slices.SortStableFunc(out, func(a, b Transfer) int { return int(a.At - b.At) })
 	for i := range out {
 		x := &out[i]
-		if x.Type != TransferPark {
+		if x.Type != TransferPark && x.Answered == nil {
 			next := v.end
 			for _, y := range out[i+1:] {
 				if y.Type != TransferForward { // a forward only carries this one on
@@ -99,7 +99,7 @@ func (s *story) takenUp(v *view, x *Transfer, next Moment) bool {
 		}
 		for _, id := range t.with {
 			// The same employee on another channel may be the one who takes it.
-			if x.By == nil || s.whoIs(id) != *x.By || x.Type == TransferPickup || s.legs[id].created > x.At {
+			if x.By == nil || s.whoIs(id) != *x.By || x.Type == TransferPickup || s.legs[id].created >= x.At.Add(-momentary) {
 				return true
 			}
 		}
@@ -448,10 +448,13 @@ func (s *story) legsOf(v *view, r *Record) []Leg {
 				x.RingMs = ptr(ms(l.ringing, stop))
 			}
 		}
-		talk := int64(0)
+		talk, until := int64(0), Moment(0)
 		for _, t := range v.talks {
 			if slices.Contains(t.with, l.id) || l == v.first && v.turns[0].leg == l.id && t.from < turnedAt(v) {
-				talk += ms(t.from, t.to)
+				from := max(t.from, until) // stamps that go back make stretches overlap
+				if t.to > from {
+					talk, until = talk+ms(from, t.to), t.to
+				}
 			}
 		}
 		x.TalkMs = &talk

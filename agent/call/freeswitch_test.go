@@ -360,3 +360,21 @@ func TestFreeSWITCH_SeveralPhonesOfAnOriginate(t *testing.T) {
 		t.Errorf("two originates for two clients gave %d records", len(s.records))
 	}
 }
+
+func TestFreeSWITCH_ForwardedAndNotAnswered(t *testing.T) {
+	// The phone's 302 is only told when its leg ends, and another phone of the group took the call.
+	in := newFS(t).state(0, fsIn("a", "external", "79161234567", "74951230101")).state(10, fsOut("b", "a", "1001", "1001")).state(10, fsOut("c", "a", "1002", "1002")).
+		state(100, of(call.LegRinging, "b")).state(100, of(call.LegRinging, "c"))
+	in.state(2000, of(call.LegAnswered, "c")).state(2000, of(call.LegAnswered, "a")).fsBridge(2000, call.Joined, "a", "c").
+		state(2020, call.Event{Kind: call.Forwarded, Leg: "b", Number: "1005"}).state(2020, fsEnd("b", "LOSE_RACE", call.EndedByPBX, 10, 0)).
+		state(4000, fsEnd("a", "NORMAL_CLEARING", call.EndedByFarEnd, 0, 2000)).state(4000, fsEnd("c", "NORMAL_CLEARING", call.EndedByPBX, 10, 2000)).
+		want(map[string]any{"status": "answered", "answered_by": "1002", "transfers": "forward 1001>1005 false;"})
+}
+
+func TestFreeSWITCH_BlindToHisOwnNumber(t *testing.T) {
+	fsTalking(t).state(2000, call.Event{Kind: call.Transferred, Leg: "b", Peer: "a", Transfer: &call.TransferFact{Type: call.TransferBlind, Transferer: "b", Transferee: "a", To: "1001"}}).
+		fsBridge(2000, call.Parted, "a", "b").state(2000, fsEnd("b", "NORMAL_CLEARING", call.EndedByPBX, 10, 1000)).
+		state(2000, fsOut("c", "a", "1001", "1001")).state(2100, of(call.LegRinging, "c")).state(3000, of(call.LegAnswered, "c")).fsBridge(3000, call.Joined, "a", "c").
+		state(4000, fsEnd("a", "NORMAL_CLEARING", call.EndedByFarEnd, 0, 1000)).state(4000, fsEnd("c", "NORMAL_CLEARING", call.EndedByPBX, 2000, 3000)).
+		want(map[string]any{"talk": 2000, "transfers": "blind 1001>1001 true;"})
+}

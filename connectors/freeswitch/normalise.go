@@ -225,11 +225,18 @@ func (m Message) answered() []call.Event {
 	if facts == nil {
 		return nil
 	}
-	// A 302 keeps the channel and its name, though another phone answers.
-	if to := sipUser(m.variable("sip_redirected_to")); to != "" && m.outbound() {
-		facts = append(facts, m.one(call.Event{Kind: call.Forwarded, Number: to, At: at})...)
-	}
+	facts = append(facts, m.forwarded(at)...)
 	return append(facts, m.executes(m.variable("current_application"), m.variable("current_application_data"))...)
+}
+
+// forwarded is a phone's 302. It keeps the channel and its name, though another
+// phone rings and answers; only the variable tells.
+func (m Message) forwarded(at call.Moment) []call.Event {
+	to := sipUser(m.variable("sip_redirected_to"))
+	if to == "" || !m.outbound() || m.local() {
+		return nil
+	}
+	return m.one(call.Event{Kind: call.Forwarded, Number: to, At: at})
 }
 
 // bridged says both sides' part. A bridge has no name of its own in
@@ -279,7 +286,8 @@ func (m Message) transfers() []call.TransferNote {
 }
 
 // ended states the leg's end, and before it what only the last event tells: the
-// application that ran, and that this leg's phone transferred the other side.
+// application that ran, and that this leg's phone sent the call on, or
+// transferred the other side.
 func (m Message) ended() []call.Event {
 	e := m.described(call.LegEnded)
 	if rdnis := m.get("Caller-RDNIS"); rdnis != "" && !m.outbound() {
@@ -321,6 +329,7 @@ func (m Message) ended() []call.Event {
 	for i := range facts {
 		facts[i].At = e.At
 	}
+	facts = append(facts, m.forwarded(e.At)...) // if nobody answered, this is the first to say so
 	if t := m.transferred(); t != nil {
 		facts = append(facts, *t)
 	}
