@@ -16,10 +16,11 @@ func (s *story) transfers(v *view) []Transfer {
 		e := &s.facts[i]
 		switch e.Kind {
 		case Transferred:
-			if s.parkedNear(e.At) || e.At > v.end.Add(time.Second) || s.stated(i) {
+			at := s.transferredAt(e)
+			if s.parkedNear(at) || at > v.end.Add(time.Second) || s.stated(i) {
 				continue
 			}
-			add(Transfer{Type: e.Transfer.Type, By: text(s.whoIs(e.Transfer.Transferer)), To: text(s.transferTarget(e)), At: e.At})
+			add(Transfer{Type: e.Transfer.Type, By: text(s.whoIs(e.Transfer.Transferer)), To: text(s.transferTarget(e)), At: at})
 		case Parked:
 			if e.Swap != "" {
 				continue
@@ -115,6 +116,21 @@ func (s *story) stated(i int) bool {
 		return f.Kind == e.Kind && f.Leg == e.Leg && f.Number == e.Number && f.App == e.App &&
 			(e.Transfer == nil || f.Transfer != nil && f.Transfer.Type == e.Transfer.Type && f.Transfer.To == e.Transfer.To && f.Transfer.Target == e.Transfer.Target)
 	})
+}
+
+// transferredAt is when a phone's transfer was made. FreeSWITCH says it in the
+// last event of the channel that asked for it, which the dialplan may keep; an
+// attended one was over when either of that phone's two channels was.
+func (s *story) transferredAt(e *Event) Moment {
+	at := e.At
+	if x := e.Transfer; x.Type == TransferAttended {
+		for _, id := range []LegID{x.Transferer, x.Second} {
+			if l := s.legs[id]; l != nil && l.over() != 0 {
+				at = min(at, l.over())
+			}
+		}
+	}
+	return at
 }
 
 func (s *story) spoke(v *view, l *leg) bool {
@@ -262,7 +278,7 @@ func (s *story) handedOver(v *view) (out []Transfer) {
 				continue
 			}
 			said := slices.ContainsFunc(s.facts, func(e Event) bool {
-				return e.Kind == Transferred && e.At >= target.created && e.At <= t.from.Add(time.Second)
+				return e.Kind == Transferred && e.At >= target.created && s.transferredAt(&e) <= t.from.Add(time.Second)
 			})
 			if !said {
 				to := target.dialled
@@ -325,14 +341,14 @@ func (s *story) consultedBy(v *view, l *leg) *leg {
 // askedNear: a phone asked for a transfer about then.
 func (s *story) askedNear(at Moment) bool {
 	return slices.ContainsFunc(s.facts, func(e Event) bool {
-		return e.Kind == Transferred && e.At.Sub(at).Abs() <= time.Second
+		return e.Kind == Transferred && s.transferredAt(&e).Sub(at).Abs() <= time.Second
 	})
 }
 
 // parkedBy is who asked for the transfer that parked the call.
 func (s *story) parkedBy(at Moment) string {
 	for i := range s.facts {
-		if e := &s.facts[i]; e.Kind == Transferred && e.At.Sub(at).Abs() <= time.Second {
+		if e := &s.facts[i]; e.Kind == Transferred && s.transferredAt(e).Sub(at).Abs() <= time.Second {
 			return s.whoIs(e.Transfer.Transferer)
 		}
 	}

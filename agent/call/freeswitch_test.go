@@ -378,3 +378,15 @@ func TestFreeSWITCH_BlindToHisOwnNumber(t *testing.T) {
 		state(4000, fsEnd("a", "NORMAL_CLEARING", call.EndedByFarEnd, 0, 1000)).state(4000, fsEnd("c", "NORMAL_CLEARING", call.EndedByPBX, 2000, 3000)).
 		want(map[string]any{"talk": 2000, "transfers": "blind 1001>1001 true;"})
 }
+
+func TestFreeSWITCH_TransferToldLate(t *testing.T) {
+	// The channel of the phone that gave the call away stays in the dialplan for two seconds more.
+	given := &call.TransferFact{Type: call.TransferAttended, Transferer: "b", Second: "d", Transferee: "a", Target: "e", External: true}
+	fsTalking(t).state(2000, call.Event{Kind: call.Held, Leg: "b"}).state(2500, fsIn("d", "internal", "1001", "1003")).state(2510, fsOut("e", "d", "1003", "1003")).
+		state(2600, of(call.LegRinging, "e")).state(3000, of(call.LegAnswered, "e")).state(3000, of(call.LegAnswered, "d")).fsBridge(3000, call.Joined, "d", "e").
+		fsBridge(4000, call.Parted, "d", "e").state(4000, fsEnd("d", "NORMAL_CLEARING", call.EndedByPBX, 2500, 3000)).
+		state(4010, call.Event{Kind: call.Resumed, Leg: "b"}).fsBridge(4010, call.Parted, "b", "a").fsBridge(4020, call.Joined, "a", "e", "1001").
+		state(6000, call.Event{Kind: call.Transferred, Leg: "b", Peer: "a", Transfer: given}).state(6000, fsEnd("b", "NORMAL_CLEARING", call.EndedByPBX, 10, 1000)).
+		state(7000, fsEnd("a", "NORMAL_CLEARING", call.EndedByFarEnd, 0, 1000)).state(7000, fsEnd("e", "NORMAL_CLEARING", call.EndedByPBX, 2510, 3000)).
+		want(map[string]any{"last_talked_by": "1003", "total": 7000, "transfers": "attended 1001>1003 true;"})
+}
