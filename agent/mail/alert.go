@@ -148,9 +148,9 @@ func (a *alert) gather(now time.Time, n *note) (rest, error) {
 	}
 }
 
-// look takes a call that was missed, and that nobody has called back.
+// look takes a call that is missed since this entry, and that nobody has called back.
 func (a *alert) look(e *storage.Entry) error {
-	if e.Call == nil || e.Call.Rev > 1 { // later facts about a call are no news of it
+	if e.Call == nil || !open(e.Call) {
 		return nil
 	}
 	r, err := a.o.Journal.Call(e.Call.ID)
@@ -160,8 +160,14 @@ func (a *alert) look(e *storage.Entry) error {
 	if err != nil {
 		return err
 	}
-	if !r.Missed || r.HealedBy != nil || !a.wants(r) {
+	if !open(r) || !a.wants(r) {
 		return nil
+	}
+	if r.Rev > 1 { // else there is no other revision
+		news, err := a.news(e)
+		if err != nil || !news {
+			return err
+		}
 	}
 	if len(a.rows) == 0 {
 		a.firstAt = e.At.Add(a.delay())
@@ -172,6 +178,46 @@ func (a *alert) look(e *storage.Entry) error {
 	}
 	a.rows = append(a.rows, missedOf(e.Seq, r))
 	return nil
+}
+
+// open: the call was missed, and nobody has spoken with the caller since.
+func open(r *call.Record) bool { return r.Missed && r.HealedBy == nil }
+
+// old is how long after its end a call is no news, if it was not missed at first:
+// when rules change, calls of years may become missed ones.
+const old = 24 * time.Hour
+
+// news says whether a call is mailed about because of this entry: once in its life,
+// at the first of its revisions from which on it stayed open as long as an alert
+// waits. What its revisions say does not change, so that another look, after a
+// restart too, comes to the same.
+//
+//	rev 1    2       3             4
+//	open   closed  open ────────▶ open          mailed because of 3
+//	  └─ too short ┘ └── delay ──┘ └── the same as 3
+func (a *alert) news(e *storage.Entry) (bool, error) {
+	if e.Call.Rev > 1 && e.At.Sub(e.Call.EndedAt) > old {
+		return false, nil
+	}
+	revs, err := a.o.Journal.Revisions(e.Call.ID)
+	if err != nil {
+		return false, err
+	}
+	var since call.Moment // when the stretch began in which the call is open; 0: it is not
+	var first uint64      // the entry with which it began
+	for i := range revs {
+		rev := &revs[i]
+		switch {
+		case open(rev.Call) && since == 0:
+			since, first = rev.At, rev.Seq
+		case !open(rev.Call):
+			if since != 0 && rev.At.Sub(since) >= a.delay() {
+				return first == e.Seq, nil
+			}
+			since = 0
+		}
+	}
+	return since != 0 && first == e.Seq, nil
 }
 
 // wants applies the filter.

@@ -58,6 +58,65 @@ func TestAlert_AtOnce(t *testing.T) {
 	})
 }
 
+// What a call is in the end counts, whichever of its revisions says so; and one call
+// is mailed about once.
+func TestAlert_LaterRevisions(t *testing.T) {
+	missed := func(c *call.Record) { c.Missed, c.HealedBy = true, nil }
+	not := func(c *call.Record) { c.Missed, c.HealedBy = false, nil }
+	healed := func(c *call.Record) { c.Missed, c.HealedBy = true, ptr("main:9") }
+	type step struct {
+		after  time.Duration
+		become func(*call.Record)
+	}
+	const soon, late = 5 * time.Second, time.Hour
+	for name, c := range map[string]struct {
+		steps []step
+		want  int // mails
+	}{
+		"missed":                           {[]step{{0, missed}}, 1},
+		"not":                              {[]step{{0, not}}, 0},
+		"missed after all, soon":           {[]step{{0, not}, {soon, missed}}, 1},
+		"missed after all, late":           {[]step{{0, not}, {late, missed}}, 1},
+		"missed after all, after days":     {[]step{{0, not}, {48 * time.Hour, missed}}, 0},
+		"not after all":                    {[]step{{0, missed}, {soon, not}}, 0},
+		"not, too late to know":            {[]step{{0, missed}, {late, not}}, 1},
+		"to and fro, soon":                 {[]step{{0, missed}, {soon, not}, {soon, missed}}, 1},
+		"to and fro, late":                 {[]step{{0, missed}, {late, not}, {late, missed}}, 1},
+		"to and fro, missed late":          {[]step{{0, missed}, {soon, not}, {late, missed}, {late, missed}}, 1},
+		"healed, and not after all":        {[]step{{0, missed}, {soon, healed}, {late, missed}}, 1},
+		"other facts of it":                {[]step{{0, missed}, {soon, missed}, {late, missed}, {48 * time.Hour, missed}}, 1},
+		"never missed, whatever is learnt": {[]step{{0, not}, {soon, not}, {late, not}}, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t)
+				all := alerts(t, "")
+				r.start(nil, all)
+				var now *call.Record
+				for i, s := range c.steps {
+					if i == 0 {
+						now = r.missed("+74950000001", s.become)
+						continue
+					}
+					pass(s.after)
+					next := *now
+					next.Rev++
+					s.become(&next)
+					r.commit(&next)
+					now = &next
+				}
+				pass(time.Minute)
+				r.end() // after a restart it is the same
+				r.start(nil, all)
+				pass(time.Hour)
+				if got := len(r.post.mails()); got != c.want {
+					t.Errorf("%d mails, want %d: %q", got, c.want, r.post.subjects())
+				}
+			})
+		})
+	}
+}
+
 // With after, a call is mailed only if nobody has called back by then.
 func TestAlert_NotCalledBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -25,6 +25,7 @@ type Journal interface {
 	Journal() string
 	Feed(after uint64, limit int) (storage.Page, error)
 	Call(id string) (*call.Record, error)
+	Revisions(id string) ([]storage.Entry, error)
 	Head() uint64
 	Changed() <-chan struct{}
 }
