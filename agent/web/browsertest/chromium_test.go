@@ -34,22 +34,26 @@ var shared chromium
 func TestMain(m *testing.M) {
 	flag.Parse()
 	code := m.Run()
-	shared.close()
+	if err := shared.close(); err != nil {
+		fmt.Fprintln(os.Stderr, "the browser leaves something behind:", err)
+		code = max(code, 1)
+	}
 	os.Exit(code)
 }
 
 // chromium is a browser that starts when it is first needed.
 type chromium struct {
 	once  sync.Once
+	dir   string // all that it writes, its temporary files too
 	ctx   context.Context
-	end   []context.CancelFunc
+	end   context.CancelFunc
 	lacks string // why there is none
 	err   error
 }
 
 // flags of the browser beside those that chromedp sets. It has a new and empty
-// profile, which chromedp removes, and talks with us over a pipe: it ends when
-// the pipe does, also if the tests are killed.
+// profile and talks with us over a pipe: it ends when the pipe does, also if the
+// tests are killed.
 var flags = map[string]any{
 	"no-sandbox": true, "disable-gpu": true, "disable-quic": true, "disable-component-update": true,
 	"mute-audio": true, "autoplay-policy": "no-user-gesture-required",
@@ -67,20 +71,37 @@ func (c *chromium) start() {
 		c.lacks = "there is no Chromium on this machine (Debian: apt-get install chromium)"
 		return
 	}
-	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path))
+	if c.dir, c.err = os.MkdirTemp("", "browsertest-"); c.err != nil {
+		return
+	}
+	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path),
+		chromedp.UserDataDir(filepath.Join(c.dir, "profile")), chromedp.Env("TMPDIR="+c.dir))
 	for name, value := range flags {
 		options = append(options, chromedp.Flag(name, value))
 	}
-	allocator, end := chromedp.NewExecAllocator(context.Background(), options...)
-	c.end = append(c.end, end)
-	c.ctx, end = chromedp.NewContext(allocator)
-	c.end = append(c.end, end)
+	var allocator context.Context
+	allocator, c.end = chromedp.NewExecAllocator(context.Background(), options...)
+	c.ctx, _ = chromedp.NewContext(allocator) // ended by close
 	c.err = chromedp.Do(c.ctx)
 }
 
-func (c *chromium) close() {
-	for i := len(c.end) - 1; i >= 0; i-- {
-		c.end[i]()
+// close ends the browser as its own menu does, so that it tidies up, and removes
+// what it wrote.
+func (c *chromium) close() error {
+	if c.dir == "" {
+		return nil
+	}
+	if c.end != nil {
+		ctx, cancel := context.WithTimeout(c.ctx, 10*time.Second)
+		_ = chromedp.Cancel(ctx) // one that never began, or does not answer, is killed
+		cancel()
+		c.end()
+	}
+	// The last of its processes may write a moment longer.
+	for end := time.Now().Add(10 * time.Second); ; time.Sleep(lookEvery) {
+		if err := os.RemoveAll(c.dir); err == nil || time.Now().After(end) {
+			return err
+		}
 	}
 }
 
