@@ -16,8 +16,6 @@ import (
 	"calljournal/agent/call"
 	"calljournal/agent/config"
 	"calljournal/connectors"
-	"calljournal/connectors/asterisk"
-	"calljournal/connectors/freeswitch"
 	"calljournal/connectors/spool"
 	"calljournal/storage"
 )
@@ -95,12 +93,10 @@ func (a *Agent) newHealer(p config.PBX) (*healer, error) {
 	if p.CDRFile == "" {
 		return nil, nil
 	}
-	zone := a.o.Config.Agent.Location()
 	h := &healer{path: p.CDRFile, source: spool.New(p.CDRFile, a.now)}
-	if p.Kind == config.KindFreeSWITCH {
-		h.records = freeswitch.NewRecords(p.CDRColumns, zone)
-	} else {
-		h.records = asterisk.NewRecords(p.CDRColumns, zone)
+	var err error
+	if h.records, err = recordsOf(p, a.o.Config.Agent.Location()); err != nil {
+		return nil, err
 	}
 	b, err := a.store.State(healName(p.Name))
 	if err != nil {

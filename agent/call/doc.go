@@ -20,6 +20,11 @@
 //	          of legs and bridges over time         │
 //	       3. view: the caller's time, and from it  ▼
 //	          parties, times, outcome, transfers  Record       outcome.go, details.go
+//	       4. doubts: facts that are missing, a                lost.go, clock.go
+//	          clock that was set
+//
+//	rows of the PBX's own records ──▶ Tracker.Heal ──▶ facts of calls that were
+//	                                  not seen whole ──▶ conclude, once more     heal.go, report.go
 //
 // # Why the facts are kept and the conclusions are not
 //
