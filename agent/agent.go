@@ -399,6 +399,12 @@ func library(c *config.Config, o Options) *media.Library {
 	return media.New(media.Options{Folders: folders, Zone: c.Agent.Location(), Logger: o.Logger, Now: o.Now})
 }
 
+// configuration is the one in force.
+func (a *Agent) configuration() api.Configuration {
+	c := a.config.Load()
+	return api.Configuration{Path: c.Path, TOML: c.Redacted()}
+}
+
 // rules are those of the configuration in force.
 func (a *Agent) rules() journal.Rules { return rules(a.config.Load()) }
 

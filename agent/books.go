@@ -165,13 +165,7 @@ func (b *books) renew() {
 }
 
 // keep has a value stored with the next commit.
-func (b *books) keep(name string, v any) {
-	text, err := json.Marshal(v)
-	if err != nil {
-		panic("BUG: the books cannot be written: " + err.Error())
-	}
-	b.unsaved[name] = text
-}
+func (b *books) keep(name string, v any) { b.unsaved[name] = asState(v) }
 
 // settle makes of what trackers say what the journal says: it gives calls their
 // revisions and types, leaves out what says nothing new, and adds what follows
@@ -395,14 +389,10 @@ func (b *books) slice() error {
 		return err
 	}
 	r.Changed += uint64(len(batch.Entries))
-	text, err := json.Marshal(r)
-	if err != nil {
-		panic("BUG: the books cannot be written: " + err.Error())
-	}
 	if batch.State == nil {
 		batch.State = map[string][]byte{}
 	}
-	batch.State[stateReview] = text
+	batch.State[stateReview] = asState(r)
 	if err := b.put(batch); err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"sync"
@@ -193,6 +194,15 @@ func (a *Agent) isEnding() bool {
 // hopeless errors stay: only a new start, which opens the journal anew, can help.
 func hopeless(err error) bool {
 	return errors.Is(err, storage.ErrClosed) || errors.Is(err, storage.ErrDamaged) || errors.Is(err, storage.ErrVersion)
+}
+
+// asState is a value of the daemon's own as the journal keeps it, beside the calls.
+func asState(v any) []byte {
+	b, err := json.Marshal(v)
+	if err != nil {
+		panic(fmt.Sprintf("BUG: %T cannot be kept: %v", v, err))
+	}
+	return b
 }
 
 func (a *Agent) committed(g group, begin time.Time) {

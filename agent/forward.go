@@ -79,7 +79,8 @@ func (a *Agent) forwardStatus(st *api.Status) {
 // deadLetters is what the interface may do with what was set aside.
 type deadLetters struct{ *forward.Forwarders }
 
-func known(err error) error {
+// notFound words an error as the interface knows it.
+func notFound(err error) error {
 	if errors.Is(err, forward.ErrUnknown) {
 		return fmt.Errorf("%w: %w", api.ErrNotFound, err)
 	}
@@ -89,17 +90,17 @@ func known(err error) error {
 // Dead implements api.DeadLetters.
 func (d deadLetters) Dead(name string) ([]storage.DeadLetter, error) {
 	dead, err := d.Forwarders.Dead(name)
-	return dead, known(err)
+	return dead, notFound(err)
 }
 
 // Resend implements api.DeadLetters.
 func (d deadLetters) Resend(name string, seqs []uint64) (int, error) {
 	n, err := d.Forwarders.Resend(name, seqs)
-	return n, known(err)
+	return n, notFound(err)
 }
 
 // Drop implements api.DeadLetters.
 func (d deadLetters) Drop(name string, seqs []uint64) (int, error) {
 	n, err := d.Forwarders.Drop(name, seqs)
-	return n, known(err)
+	return n, notFound(err)
 }

@@ -173,6 +173,7 @@ func (h *healer) say(l *link, err error) {
 func (a *Agent) lookAtRecords(ctx context.Context, l *link) (more bool, err error) {
 	defer func() {
 		if p := recover(); p != nil {
+			a.metrics.panics.Inc()
 			err = fmt.Errorf("internal fault: %v", p)
 			l.log.Error("BUG: reading the PBX's own records panicked", "err", p, "stack", string(debug.Stack()))
 		}
@@ -367,11 +368,7 @@ func (a *Agent) healLater(g *group, l *link, gap *call.Gap) {
 
 // keep puts the memory into the group. The lock is held.
 func (h *healer) keep(g *group, l *link) {
-	b, err := json.Marshal(h.mem)
-	if err != nil {
-		panic("BUG: what is known of the PBX's records cannot be written: " + err.Error())
-	}
-	g.batch.State[healName(l.pbx.Name)] = b
+	g.batch.State[healName(l.pbx.Name)] = asState(h.mem)
 	g.changes++
 	h.status.Waiting = len(h.waiting())
 }

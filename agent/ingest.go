@@ -2,7 +2,6 @@ package agent
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"runtime/debug"
 	"time"
@@ -164,11 +163,7 @@ func (a *Agent) remember(g *group, l *link, now bool) {
 	if l.now == l.then || !now && g.changes == 0 && l.now.Seen-l.then.Seen < rememberEvery && l.now.Up == l.then.Up {
 		return
 	}
-	b, err := json.Marshal(l.now)
-	if err != nil {
-		panic("BUG: the state of a link cannot be written: " + err.Error())
-	}
-	g.batch.State[stateName(l.pbx.Name)] = b
+	g.batch.State[stateName(l.pbx.Name)] = asState(l.now)
 	l.then = l.now
 	g.changes++
 }
@@ -201,7 +196,7 @@ func (a *Agent) apply(l *link, e *call.Event) (changes []call.Change) {
 			changes = nil
 			a.metrics.panics.Inc()
 			if ok, silent := a.trouble.panics.let(a.now()); ok {
-				l.log.Error("BUG: the tracker panicked", "err", p, "kind", int(e.Kind), "leg", string(e.Leg), "silent", silent, "stack", string(debug.Stack()))
+				l.log.Error("BUG: the tracker panicked", "err", p, "kind", e.Kind.String(), "leg", string(e.Leg), "silent", silent, "stack", string(debug.Stack()))
 			}
 		}
 	}()
@@ -235,7 +230,7 @@ func (a *Agent) note(g *group, l *link, e *call.Event, c call.Change) {
 		l.log.Warn("gap", "from", c.Gap.From.Time(), "to", c.Gap.To.Time(), "reason", c.Gap.Reason)
 	case call.Anomaly:
 		if ok, silent := l.anomalies.let(a.now()); ok {
-			l.log.Info("a fact that fits nothing that is known", "why", c.Why, "kind", int(e.Kind), "leg", string(e.Leg), "silent", silent)
+			l.log.Info("a fact that fits nothing that is known", "why", c.Why, "kind", e.Kind.String(), "leg", string(e.Leg), "silent", silent)
 		}
 		return // nothing to commit
 	default:

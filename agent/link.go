@@ -127,7 +127,7 @@ func (a *Agent) supervise(ctx context.Context, l *link) {
 		session++
 		var upSince time.Time
 		var last call.Event
-		err := l.run(ctx, session, func(e call.Event) {
+		err := a.session(ctx, l, session, func(e call.Event) {
 			if e.Kind == call.LinkUp && upSince.IsZero() {
 				upSince = a.now()
 				l.up(call.MomentOf(upSince), session)
@@ -186,11 +186,12 @@ func (a *Agent) emit(l *link, e call.Event) {
 	}
 }
 
-// run is one session. A fault of ours in reading one PBX is that link's loss,
-// not everybody's.
-func (l *link) run(ctx context.Context, session uint64, emit func(call.Event)) (err error) {
+// session is one of a link's. A fault of ours in reading one PBX is that link's
+// loss, not everybody's.
+func (a *Agent) session(ctx context.Context, l *link, session uint64, emit func(call.Event)) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
+			a.metrics.panics.Inc()
 			l.log.Error("BUG: the connector panicked", "err", p, "stack", string(debug.Stack()))
 			err = fmt.Errorf("internal fault: %v", p)
 		}

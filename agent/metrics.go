@@ -29,7 +29,7 @@ func newMetrics(a *Agent) *metrics {
 			Name: "calljournal_record_delay_seconds", Help: "From the bytes that completed a record to its being in the feed.", Buckets: prometheus.ExponentialBuckets(0.001, 2, 16),
 		}),
 		panics: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "calljournal_tracker_panics_total", Help: "Faults of the program itself while it took in a fact; each is in the log.",
+			Name: "calljournal_tracker_panics_total", Help: "Faults of the program itself while it took in what a PBX said; each is in the log.",
 		}),
 	}
 	m.registry.MustRegister(m.commits, m.delay, m.panics, states{a}, collectors.NewGoCollector(),

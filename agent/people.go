@@ -3,7 +3,6 @@ package agent
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"fmt"
 	"math"
 	"slices"
@@ -134,7 +133,7 @@ func (b *books) marked(history string) (mark, bool) {
 // mark takes a number on the list or off it, and judges its calls again: the
 // first slice at once, the others in slices of their own.
 func (b *books) mark(history string, m mark) error {
-	if err := b.store.Commit(&storage.Batch{State: map[string][]byte{stateSpam + history: b.text(m)}}); err != nil {
+	if err := b.store.Commit(&storage.Batch{State: map[string][]byte{stateSpam + history: asState(m)}}); err != nil {
 		return err
 	}
 	b.mu.Lock()
@@ -176,7 +175,7 @@ func (b *books) reviewSpam(history string) error {
 		}
 		from := call.Moment(m.From)
 		m.From = int64(to)
-		state := b.text(m)
+		state := asState(m)
 		if m.Off && !m.Pending {
 			state = nil
 		}
@@ -192,13 +191,4 @@ func (b *books) reviewSpam(history string) error {
 		delete(b.spam, history)
 	}
 	return nil
-}
-
-// text is a value of the books as it is stored.
-func (b *books) text(v any) []byte {
-	text, err := json.Marshal(v)
-	if err != nil {
-		panic("BUG: the books cannot be written: " + err.Error())
-	}
-	return text
 }

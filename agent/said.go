@@ -158,11 +158,5 @@ func brief(s string) string {
 
 var networkAddress = regexp.MustCompile(`\b\d{1,3}(?:\.\d{1,3}){3}\b`)
 
-// configuration is the one in force.
-func (a *Agent) configuration() api.Configuration {
-	c := a.config.Load()
-	return api.Configuration{Path: c.Path, TOML: c.Redacted()}
-}
-
 // Said is the newest warnings and errors of the log, the newest first.
 func (a *Agent) Said() []api.LogEntry { return a.said.newest() }
