@@ -9,7 +9,7 @@ import (
 )
 
 // audit is the list of the channels that are up, asked for in the middle of a
-// session while events go on: the roll counts what began, but not whose end was
+// session while events go on: the tally counts what began, but not whose end was
 // never told. Where list and facts differ twice in a row, and what was on its
 // way between has come, something was lost, and a survey sets it right.
 type audit struct {

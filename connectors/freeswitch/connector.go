@@ -26,7 +26,7 @@ type Connector struct {
 	core     string        // Core-UUID: another one is another process
 	stopping bool          // it said that it shuts down
 	ahead    time.Duration // how far the PBX's clock is ahead of ours
-	roll     bool          // we hear all that a roll needs
+	tallies  bool          // we hear all that a tally needs
 
 	reread *rereading // the recorded session in hand, or the last
 }

@@ -349,15 +349,15 @@ func TestRun_SilentLoss(t *testing.T) {
 	}
 }
 
-// TestRoll is the arithmetic of the roll-call.
-func TestRoll(t *testing.T) {
+// TestTally is its arithmetic.
+func TestTally(t *testing.T) {
 	event := func(name, leg string, n int) Message {
 		return Message{"Event-Name": name, "Unique-Id": leg, spelling("variable_session_id"): fmt.Sprint(n)}
 	}
 	beat := func(last, up int) Message {
 		return Message{"Event-Name": "HEARTBEAT", spelling("Session-Since-Startup"): fmt.Sprint(last), spelling("Session-Count"): fmt.Sprint(up)}
 	}
-	r := newRoll()
+	r := newTally()
 	for i, step := range []struct {
 		m       Message
 		counts  bool // take's answer, for what is no heartbeat
@@ -507,7 +507,7 @@ func FuzzNormalise(f *testing.F) {
 				t.Fatalf("about nobody: %+v of %q", e, body)
 			}
 		}
-		r := newRoll()
+		r := newTally()
 		r.take(m)
 		r.heartbeat(m, 1)
 	})

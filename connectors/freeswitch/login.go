@@ -130,9 +130,9 @@ func (c *Connector) advise(allowed string) {
 	c.link.Warn(warnClear, clear)
 	c.link.Warn(warnDefault, stock)
 	missing := ""
-	c.roll = true
+	c.tallies = true
 	if words := only(allowed); words != nil {
-		c.roll = slices.Contains(words, "channel_create") && slices.Contains(words, "channel_destroy")
+		c.tallies = slices.Contains(words, "channel_create") && slices.Contains(words, "channel_destroy")
 		var denied []string
 		for name := range Needed() {
 			if !slices.Contains(words, name) {

@@ -64,9 +64,9 @@ func TestRun_replayed(t *testing.T) {
 // every leg's end.
 func facts(t *testing.T, r *replay.Recording) (lines []string) {
 	var b brief
-	roll := newRoll()
+	known := newTally()
 	for _, m := range read(t, r.Stream, Needed()) {
-		if !roll.take(m) {
+		if !known.take(m) {
 			continue
 		}
 		for _, e := range Normalise(m, 1) {

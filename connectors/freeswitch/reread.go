@@ -43,7 +43,7 @@ func (c *Connector) Reread(heard wire.Chunk, emit func(call.Event)) {
 	s := r.session
 	s.Emit = emit
 	if chunk.Skipped > 0 {
-		s.roll = newRoll() // what it counts may be among the lost
+		s.tally = newTally() // what it counts may be among the lost
 		s.lost(s.Skipped(chunk, s.pbxTime))
 	}
 	switch chunk.Kind {

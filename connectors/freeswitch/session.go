@@ -17,8 +17,8 @@ import (
 // the events in, one by one, on one goroutine.
 type session struct {
 	link.Session
-	c    *Connector
-	roll *roll
+	c     *Connector
+	tally *tally
 
 	up      bool // LinkUp is out
 	results chan *survey
@@ -40,7 +40,7 @@ type session struct {
 }
 
 func newSession(c *Connector, number uint64, line *wire.Line, begun call.Moment, emit func(call.Event)) *session {
-	return &session{Session: c.link.Session(number, line, begun, emit), c: c, roll: newRoll(),
+	return &session{Session: c.link.Session(number, line, begun, emit), c: c, tally: newTally(),
 		results: make(chan *survey, 1), audits: make(chan *audit, 1)}
 }
 
@@ -142,7 +142,7 @@ func (s *session) take(m Message) {
 		s.heartbeat(m)
 		return
 	}
-	if !s.roll.take(m) {
+	if !s.tally.take(m) {
 		return // a second account of a leg's end
 	}
 	for _, e := range Normalise(m, s.Seen) {
@@ -167,7 +167,7 @@ func (s *session) checkProcess(m Message) {
 	if !s.c.restarted(core) {
 		return
 	}
-	s.roll = newRoll()
+	s.tally = newTally()
 	at := m.moment("Event-Date-Timestamp")
 	if at == 0 {
 		at = s.Seen
@@ -197,7 +197,7 @@ func (s *session) gap(m Message) {
 	g := call.Event{Kind: call.LinkGap, From: s.pbxTime(m.moment(wire.ESLFrom)), At: s.pbxTime(m.moment(wire.ESLTo)), Seen: m.moment(wire.ESLTo),
 		Data: m.get(wire.ESLCount) + " events lost: " + m.get(wire.ESLReason)}
 	s.Link.Log.Warn("events of the PBX were lost", "session", s.Number, "count", m.get(wire.ESLCount), "why", m.get(wire.ESLReason))
-	s.roll = newRoll() // what it counts may be among the lost
+	s.tally = newTally() // what it counts may be among the lost
 	s.lost(g)
 }
 
@@ -210,8 +210,8 @@ func (s *session) heartbeat(m Message) {
 	if at == 0 {
 		at = s.Seen
 	}
-	missing, since, stale := s.roll.heartbeat(m, at)
-	if missing > 0 && s.c.roll {
+	missing, since, stale := s.tally.heartbeat(m, at)
+	if missing > 0 && s.c.tallies {
 		s.Link.Log.Warn("the PBX made channels that no event told of", "session", s.Number, "count", missing)
 		s.lost(call.Event{Kind: call.LinkGap, From: since, At: at, Seen: s.Seen,
 			Data: fmt.Sprintf("%d channels were made that no event told of", missing)})
@@ -278,7 +278,7 @@ func (s *session) state(v *survey) {
 		for _, e := range known {
 			s.Send(e)
 		}
-		s.roll.know(v.ids())
+		s.tally.know(v.ids())
 	}
 	for _, e := range held {
 		s.Send(e)

@@ -6,11 +6,11 @@ import (
 	"calljournal/agent/call"
 )
 
-// roll calls the roll: it compares the numbers that FreeSWITCH gives to its
-// sessions, and how many it says are up, with those that events told of.
-// FreeSWITCH's queue for a listener drops events without a word to him
-// (mod_event_socket.c: MAX_QUEUE_LEN); this is how he can know.
-type roll struct {
+// tally compares the numbers that FreeSWITCH gives to its sessions, and how many
+// it says are up, with those that events told of. FreeSWITCH's queue for a
+// listener drops events without a word to him (mod_event_socket.c:
+// MAX_QUEUE_LEN); this is how he can know, before an audit calls the roll.
+type tally struct {
 	counted bool        // a heartbeat has come: base and at are known
 	base    uint64      // sessions up to this number were before, or have been looked for
 	at      call.Moment // of the heartbeat that said base
@@ -18,30 +18,30 @@ type roll struct {
 	dueAt   call.Moment
 	seen    map[uint64]bool // numbers beyond base that were told of
 
-	legs    map[call.LegID]*rollEntry
+	legs    map[call.LegID]*tallyEntry
 	beats   uint64
 	tooMany int // heartbeats in a row that counted fewer channels than we know
 }
 
-// rollEntry is a leg that was told of.
-type rollEntry struct {
+// tallyEntry is a leg that was told of.
+type tallyEntry struct {
 	ended bool
 	beat  uint64 // at which it ended
 }
 
-// rollMost bounds the memory: FreeSWITCH's own limit of sessions is mostly a
+// tallyMost bounds the memory: FreeSWITCH's own limit of sessions is mostly a
 // few thousand.
-const rollMost = 100_000
+const tallyMost = 100_000
 
-func newRoll() *roll {
-	return &roll{seen: make(map[uint64]bool), legs: make(map[call.LegID]*rollEntry)}
+func newTally() *tally {
+	return &tally{seen: make(map[uint64]bool), legs: make(map[call.LegID]*tallyEntry)}
 }
 
 // take marks what an event tells of. It is false for an event that says once
 // more what another one has said: CHANNEL_DESTROY after CHANNEL_HANGUP_COMPLETE.
-func (r *roll) take(m Message) bool {
-	if len(r.legs) > rollMost || len(r.seen) > rollMost {
-		*r = *newRoll()
+func (r *tally) take(m Message) bool {
+	if len(r.legs) > tallyMost || len(r.seen) > tallyMost {
+		*r = *newTally()
 	}
 	id := m.id("Unique-ID")
 	if n, err := strconv.ParseUint(m.variable("session_id"), 10, 64); err == nil && n > r.base {
@@ -51,11 +51,11 @@ func (r *roll) take(m Message) bool {
 	switch m.name() {
 	case "channel_create":
 		if e == nil && id != "" {
-			r.legs[id] = new(rollEntry)
+			r.legs[id] = new(tallyEntry)
 		}
 	case "channel_hangup_complete":
 		if e == nil {
-			e = new(rollEntry)
+			e = new(tallyEntry)
 			r.legs[id] = e
 		}
 		e.ended, e.beat = true, r.beats
@@ -67,12 +67,12 @@ func (r *roll) take(m Message) bool {
 }
 
 // know takes in the legs of a snapshot.
-func (r *roll) know(live []call.LegID) {
+func (r *tally) know(live []call.LegID) {
 	up := make(map[call.LegID]bool, len(live))
 	for _, id := range live {
 		up[id] = true
 		if r.legs[id] == nil {
-			r.legs[id] = new(rollEntry)
+			r.legs[id] = new(tallyEntry)
 		}
 	}
 	for id, e := range r.legs {
@@ -87,7 +87,7 @@ func (r *roll) know(live []call.LegID) {
 // since, and no event told of them; stale is that FreeSWITCH has fewer channels
 // up than we know of, twice in a row. Sessions are looked for one heartbeat
 // later, for the event of one that has just begun may be on its way.
-func (r *roll) heartbeat(m Message, at call.Moment) (missing uint64, since call.Moment, stale bool) {
+func (r *tally) heartbeat(m Message, at call.Moment) (missing uint64, since call.Moment, stale bool) {
 	r.beats++
 	if last, err := strconv.ParseUint(m.get("Session-Since-Startup"), 10, 64); err == nil {
 		switch {
