@@ -17,8 +17,6 @@ const (
 	AMICount  = "CJ-Count"
 	AMIReason = "CJ-Reason"
 	AMIEnd    = "CJ-End"
-
-	reservedPrefix = "CJ-"
 )
 
 // amiAlways are the headers that identify and order a message: kept of every
@@ -31,7 +29,7 @@ var amiAlways = []string{"ActionID", "Timestamp", "EventList", "ListItems"}
 // Most of the stream is decided by a message's first line, the event's name:
 // what no rule needs is then only looked through for its end.
 type AMI struct {
-	needs map[string]*amiNeed // by lower-cased event name; nil: keep everything
+	needs needs
 	count *Counters
 	seen  int64
 
@@ -39,20 +37,17 @@ type AMI struct {
 	long bool   // that line is longer than MaxLine; the rest of it is cut
 
 	state   amiState
-	need    *amiNeed          // of the event in hand; nil keeps every header
-	out     []byte            // the message in hand as it goes on
-	head    []byte            // lines that came before the one that says what it is
-	size    int               // bytes of the message in hand
-	headers int               // its lines
-	full    bool              // it has reached a limit; the rest of it is cut
-	times   []int             // how often each needed header has come
-	others  map[string]int    // the same by lower-cased name where all are kept
-	unmet   int               // conditions whose header has not come yet
-	faults  []string          // of the message in hand, while conditions are unmet
-	lower   [amiNameMost]byte // an event's name while it is looked up
+	need    *need          // of the event in hand; nil keeps every header
+	out     []byte         // the message in hand as it goes on
+	head    []byte         // lines that came before the one that says what it is
+	size    int            // bytes of the message in hand
+	headers int            // its lines
+	full    bool           // it has reached a limit; the rest of it is cut
+	times   []int          // how often each needed header has come
+	others  map[string]int // the same by lower-cased name where all are kept
+	unmet   int            // conditions whose header has not come yet
+	faults  []string       // of the message in hand, while conditions are unmet
 }
-
-const amiNameMost = 64 // longer than any event's name
 
 type amiState uint8
 
@@ -63,69 +58,10 @@ const (
 	amiSkipping                 // no rule needs it
 )
 
-// amiNeed is an EventNeed made ready for looking names up without allocating.
-type amiNeed struct {
-	headers    []amiHeader
-	byLength   [amiNameMost][]int // indexes of headers
-	conditions int
-	condition  int // index of the first header with one
-}
-
-type amiHeader struct {
-	name string
-	only []string
-	pass bool // goes on; false if it is there for its condition alone
-}
-
-func (h *amiHeader) allows(value []byte) bool {
-	for _, v := range h.only {
-		if foldEqual(value, v) {
-			return true
-		}
-	}
-	return false
-}
-
 // NewAMI gives the framer for one session. With nil for needed every message and
 // every header goes on.
 func NewAMI(needed Needed, count *Counters) *AMI {
-	f := &AMI{count: count}
-	if needed == nil {
-		return f
-	}
-	f.needs = make(map[string]*amiNeed, len(needed))
-	for event, need := range needed {
-		f.needs[strings.ToLower(event)] = newAMINeed(need)
-	}
-	return f
-}
-
-func newAMINeed(need EventNeed) *amiNeed {
-	n := &amiNeed{conditions: len(need.Only)}
-	add := func(name string, only []string, pass bool) {
-		if len(name) == 0 || len(name) >= amiNameMost {
-			return
-		}
-		for _, i := range n.byLength[len(name)] {
-			if strings.EqualFold(n.headers[i].name, name) {
-				n.headers[i].only = append(n.headers[i].only, only...)
-				return
-			}
-		}
-		n.byLength[len(name)] = append(n.byLength[len(name)], len(n.headers))
-		n.headers = append(n.headers, amiHeader{name, slices.Clone(only), pass})
-	}
-	for _, name := range amiAlways {
-		add(name, nil, true)
-	}
-	for _, name := range need.Headers {
-		add(name, nil, true)
-	}
-	for name, values := range need.Only {
-		add(name, values, false)
-	}
-	n.condition = slices.IndexFunc(n.headers, func(h amiHeader) bool { return h.only != nil })
-	return n
+	return &AMI{needs: newNeeds(needed, amiAlways), count: count}
 }
 
 // Feed implements Framer.
@@ -261,20 +197,10 @@ func (f *AMI) wanted(event []byte) bool {
 		f.bad(ReservedName)
 		return false
 	}
-	if f.needs == nil {
+	if f.needs.all() {
 		return true
 	}
-	if len(event) > len(f.lower) {
-		return false
-	}
-	lower := f.lower[:len(event)]
-	for i, c := range event {
-		if 'A' <= c && c <= 'Z' {
-			c += 'a' - 'A'
-		}
-		lower[i] = c
-	}
-	f.need = f.needs[string(lower)]
+	f.need = f.needs.of(event)
 	return f.need != nil
 }
 
@@ -315,34 +241,29 @@ func (f *AMI) header(name, value []byte) {
 		f.any(name, value)
 		return
 	}
-	if len(name) >= amiNameMost {
-		return
-	}
-	for _, i := range f.need.byLength[len(name)] {
-		h := &f.need.headers[i]
-		if !foldEqual(name, h.name) {
-			continue
-		}
-		f.times[i]++
-		if h.only != nil && f.times[i] == 1 {
-			if !h.allows(value) {
-				f.state = amiSkipping
-				return
-			}
-			if f.unmet--; f.unmet == 0 {
-				for _, kind := range f.faults {
-					f.count.Bad(kind)
-				}
-				f.faults = f.faults[:0]
-			}
-		}
-		if h.pass {
-			f.write(h.name, f.times[i], value)
+	i := f.need.find(name)
+	if i < 0 {
+		if reserved(name) {
+			f.bad(ReservedName)
 		}
 		return
 	}
-	if reserved(name) {
-		f.bad(ReservedName)
+	h := &f.need.headers[i]
+	f.times[i]++
+	if h.only != nil && f.times[i] == 1 {
+		if !h.allows(value) {
+			f.state = amiSkipping
+			return
+		}
+		if f.unmet--; f.unmet == 0 {
+			for _, kind := range f.faults {
+				f.count.Bad(kind)
+			}
+			f.faults = f.faults[:0]
+		}
+	}
+	if h.pass {
+		f.write(h.name, f.times[i], value)
 	}
 }
 
@@ -445,27 +366,6 @@ func splitHeader(b []byte) (name, value []byte) {
 		value = value[1:]
 	}
 	return name, value
-}
-
-// foldEqual compares without regard to ASCII case.
-func foldEqual(b []byte, s string) bool {
-	if len(b) != len(s) {
-		return false
-	}
-	for i, c := range b {
-		d := s[i]
-		if c == d {
-			continue
-		}
-		if c|0x20 != d|0x20 || c|0x20 < 'a' || 'z' < c|0x20 {
-			return false
-		}
-	}
-	return true
-}
-
-func reserved(name []byte) bool {
-	return len(name) >= len(reservedPrefix) && foldEqual(name[:len(reservedPrefix)], reservedPrefix)
 }
 
 // trimRune drops a rune at the end that was cut in the middle.

@@ -3,7 +3,6 @@ package wire
 import (
 	"bytes"
 	"strconv"
-	"strings"
 )
 
 // MaxBody is the longest body of an event socket frame that is read; the rest
@@ -44,7 +43,7 @@ const (
 // if no rule needs it: the parse, of up to 250 headers into a map, is the
 // dearest step of all.
 type ESL struct {
-	needs map[string]*eslNeed // by lower-cased name, of CUSTOM events by subclass; nil: keep everything
+	needs needs // CUSTOM events by subclass
 	count *Counters
 	seen  int64
 
@@ -66,14 +65,7 @@ type ESL struct {
 // NewESL gives the framer for one session. With nil for needed every event and
 // every header goes on.
 func NewESL(needed Needed, count *Counters) *ESL {
-	f := &ESL{count: count, length: -1, clean: cleaner{count: count}}
-	if needed != nil {
-		f.needs = make(map[string]*eslNeed, len(needed))
-		for event, need := range needed {
-			f.needs[strings.ToLower(event)] = newESLNeed(need)
-		}
-	}
-	return f
+	return &ESL{needs: newNeeds(needed, eslAlways), count: count, length: -1, clean: cleaner{count: count}}
 }
 
 // Feed implements Framer.

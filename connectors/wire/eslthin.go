@@ -2,7 +2,6 @@ package wire
 
 import (
 	"bytes"
-	"slices"
 	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
@@ -21,73 +20,18 @@ const (
 // goes on.
 var eslAlways = []string{"Event-Name", "Event-Subclass"}
 
-// eslNeed is an EventNeed made ready for looking names up without allocating.
-type eslNeed struct {
-	headers    []eslHeader
-	byLength   [eslNameMost][]int // indexes of headers
-	conditions int
-}
-
-const eslNameMost = 64 // longer than any needed name
-
-type eslHeader struct {
-	name string
-	only []string
-	pass bool // goes on; false if it is there for its condition alone
-}
-
-func newESLNeed(need EventNeed) *eslNeed {
-	n := &eslNeed{conditions: len(need.Only)}
-	add := func(name string, only []string, pass bool) {
-		if name == "" || len(name) >= eslNameMost {
-			return
-		}
-		if i := n.find([]byte(name)); i >= 0 {
-			n.headers[i].only = append(n.headers[i].only, only...)
-			return
-		}
-		n.byLength[len(name)] = append(n.byLength[len(name)], len(n.headers))
-		n.headers = append(n.headers, eslHeader{name, slices.Clone(only), pass})
-	}
-	for _, name := range eslAlways {
-		add(name, nil, true)
-	}
-	for _, name := range need.Headers {
-		add(name, nil, true)
-	}
-	for name, values := range need.Only {
-		add(name, values, false)
-	}
-	return n
-}
-
-// find gives the index of a header, -1 if it is not needed. The names of
-// variables come as whoever set them first wrote them: case does not count.
-func (n *eslNeed) find(name []byte) int {
-	if len(name) >= eslNameMost {
-		return -1
-	}
-	for _, i := range n.byLength[len(name)] {
-		if foldEqual(name, n.headers[i].name) {
-			return i
-		}
-	}
-	return -1
-}
-
 // thinning is the state of one event's looking through.
 type thinning struct {
-	need    *eslNeed // nil: every header goes on
-	known   bool     // need is decided
-	custom  bool     // the name is CUSTOM: the subclass decides
-	sub     []byte   // the subclass, if it came before the name
-	times   []bool   // which needed headers have come
+	need    *need  // nil: every header goes on
+	known   bool   // need is decided
+	custom  bool   // the name is CUSTOM: the subclass decides
+	sub     []byte // the subclass, if it came before the name
+	times   []bool // which needed headers have come
 	others  map[string]bool
 	unmet   int      // conditions whose header has not come yet
 	early   [][2]int // pairs that came before the name: where key and value begin
 	frame   []byte
 	decoded []byte
-	lower   [eslNameMost]byte
 }
 
 func (t *thinning) reset() {
@@ -110,22 +54,11 @@ func (t *thinning) decide(f *ESL, name []byte) verdict {
 		return verdictBad
 	}
 	t.known = true
-	if f.needs == nil {
+	if f.needs.all() {
 		t.others = make(map[string]bool)
 		return verdictKeep
 	}
-	if len(name) > len(t.lower) {
-		return verdictDrop
-	}
-	lower := t.lower[:len(name)]
-	for i, c := range name {
-		if 'A' <= c && c <= 'Z' {
-			c += 'a' - 'A'
-		}
-		lower[i] = c
-	}
-	t.need = f.needs[string(lower)]
-	if t.need == nil {
+	if t.need = f.needs.of(name); t.need == nil {
 		return verdictDrop
 	}
 	t.unmet = t.need.conditions
@@ -151,38 +84,33 @@ func (t *thinning) done(f *ESL) verdict {
 	return verdictKeep
 }
 
-// wanted says whether the header with this name goes on, under which spelling,
-// and on which values the event depends.
-func (t *thinning) wanted(f *ESL, name []byte) (as string, only []string, ok bool) {
+// wanted says whether the header with this name is needed, and as what: one
+// without a condition that goes on, unless its need says something else.
+func (t *thinning) wanted(f *ESL, name []byte) (h needHeader, ok bool) {
 	if t.others != nil {
 		switch {
 		case len(name) == 0 || name[0] == '_' || bytes.ContainsAny(name, "\"\\") || !printable(name):
-			return "", nil, false
+			return h, false
 		case reserved(name):
 			f.count.Bad(ReservedName)
-			return "", nil, false
+			return h, false
 		case t.others[string(name)]:
-			return "", nil, false
+			return h, false
 		}
-		as = string(name)
-		t.others[as] = true
-		return as, nil, true
+		h.name, h.pass = string(name), true
+		t.others[h.name] = true
+		return h, true
 	}
 	i := t.need.find(name)
 	if i < 0 || t.times[i] {
-		return "", nil, false // the first of a name counts
+		return h, false // the first of a name counts
 	}
 	t.times[i] = true
-	h := &t.need.headers[i]
+	h = t.need.headers[i]
 	if h.only != nil {
 		t.unmet--
 	}
-	if !h.pass {
-		as = ""
-	} else {
-		as = h.name
-	}
-	return as, h.only, true
+	return h, true
 }
 
 // json looks through an event that came as a JSON object.
@@ -275,25 +203,24 @@ func (t *thinning) catchUp(f *ESL) verdict {
 
 // keep passes on one header of an event that goes on, if it is needed.
 func (t *thinning) keep(f *ESL, key, value []byte) verdict {
-	as, only, ok := t.wanted(f, key)
+	h, ok := t.wanted(f, key)
 	if !ok {
 		return verdictKeep
 	}
-	if only != nil {
-		text, isText := rawText(value)
-		if !isText || !slices.ContainsFunc(only, func(v string) bool { return foldEqual(text, v) }) {
+	if h.only != nil {
+		if text, isText := rawText(value); !isText || !h.allows(text) {
 			return verdictDrop
 		}
 	}
-	if as == "" {
+	if !h.pass {
 		return verdictKeep
 	}
 	from := len(f.out)
 	switch value[0] {
 	case '"':
-		f.out = f.clean.appendJSON(appendName(f.out, as), value[1:len(value)-1])
+		f.out = f.clean.appendJSON(appendName(f.out, h.name), value[1:len(value)-1])
 	case '[':
-		f.out = append(appendName(f.out, as), '[')
+		f.out = append(appendName(f.out, h.name), '[')
 		s := scanner{b: value, i: 1}
 		for s.space(); !s.at(']'); s.space() {
 			text, ok := s.text()
@@ -363,19 +290,19 @@ func (t *thinning) plain(f *ESL, b []byte) verdict {
 	for rest := b; len(rest) > 0; {
 		var name, value []byte
 		name, value, rest = next(rest)
-		as, only, ok := t.wanted(f, name)
+		h, ok := t.wanted(f, name)
 		if !ok {
 			continue
 		}
 		t.decoded = unpercent(t.decoded[:0], value)
-		if only != nil && !slices.ContainsFunc(only, func(v string) bool { return foldEqual(t.decoded, v) }) {
+		if h.only != nil && !h.allows(t.decoded) {
 			return verdictDrop
 		}
-		if as == "" {
+		if !h.pass {
 			continue
 		}
 		from := len(f.out)
-		if f.out = f.clean.appendText(appendName(f.out, as), t.decoded); len(f.out) > MaxMessage {
+		if f.out = f.clean.appendText(appendName(f.out, h.name), t.decoded); len(f.out) > MaxMessage {
 			f.out = f.out[:from]
 			f.count.Bad(MessageTooLong)
 		}

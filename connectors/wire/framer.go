@@ -61,6 +61,14 @@ const (
 	Unfinished     = "unfinished"    // the stream ended inside a message
 )
 
+// reservedPrefix begins the names that wire puts in, and that nothing from a PBX
+// may have.
+const reservedPrefix = "CJ-"
+
+func reserved(name []byte) bool {
+	return len(name) >= len(reservedPrefix) && foldEqual(name[:len(reservedPrefix)], reservedPrefix)
+}
+
 // Counters is what a link counts, over all its sessions. Reading them is safe at
 // any time.
 type Counters struct {
