@@ -67,6 +67,7 @@ type Store interface {
 	Consumers() ([]storage.Consumer, error)
 	Retain(storage.Retention) (storage.Retained, error)
 	Stats() storage.Stats
+	Warm(context.Context) error
 	Close() error
 }
 
@@ -90,6 +91,7 @@ type Agent struct {
 	access    *access.Log
 	users     *access.Users // nil: their file cannot be read
 	site      *web.Site     // nil: nobody can sign in
+	opened    chan struct{} // somebody signed in to the pages
 	said      *said         // warnings and errors
 	startedAt call.Moment
 
@@ -149,7 +151,7 @@ func New(o Options) (_ *Agent, err error) {
 	a := &Agent{
 		o: o, log: o.Logger, now: o.Now, said: heard,
 		events: make(chan fact, eventsWaiting), heals: make(chan healing), oneMore: make(chan struct{}, 1), groups: make(chan group), asks: make(chan func()), idle: make(chan struct{}),
-		noMore: make(chan struct{}), ending: make(chan struct{}), orders: make(chan order), written: make(chan struct{}),
+		noMore: make(chan struct{}), ending: make(chan struct{}), orders: make(chan order), written: make(chan struct{}), opened: make(chan struct{}, 1),
 	}
 	a.startedAt = call.MomentOf(a.now())
 	a.begun = a.now()
@@ -211,7 +213,7 @@ func New(o Options) (_ *Agent, err error) {
 	a.server.SetTokens(tokens(c))
 	if a.users != nil {
 		a.site = web.New(web.Options{
-			Agent: c.Agent.Name, Version: o.Version, API: a.server, Users: a.users, Changed: a.store.Changed, Head: a.store.Head,
+			Agent: c.Agent.Name, Version: o.Version, API: a.server, Users: a.users, Changed: a.store.Changed, Head: a.store.Head, Opened: a.wake,
 			Zone: c.Agent.Location(), Logger: o.Logger, Now: o.Now,
 		})
 		a.server.SetSite(a.site)
@@ -298,6 +300,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	ingested := stage(a.ingest)
 	retained := stage(func() { a.retain(ctx) })
 	swept := stage(func() { a.sweep(ctx) })
+	warmed := stage(func() { a.warm(ctx) })
 	servers := a.serve(cancel)
 	lineCtx, cutLine := context.WithCancel(context.WithoutCancel(ctx)) // the feed is served to the end
 	defer cutLine()
@@ -340,7 +343,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	forwarded, mailed := a.forwards.End(), a.mailings.End() // while the links end: nothing is to wait for a far side
 	ended := in(time.After(linksEndWithin), "links", stage(links.Wait))
 	close(a.noMore) // what a link says after this is lost to a gap
-	written := in(deadline, "ingest", ingested) && in(deadline, "commit", committed) && in(deadline, "retention", retained)
+	written := in(deadline, "ingest", ingested) && in(deadline, "commit", committed) && in(deadline, "retention", retained) && in(deadline, "reading ahead", warmed)
 	in(time.After(forwardsEndWithin), "forwarders", forwarded)
 	in(time.After(mailEndsWithin), "mail", mailed)
 	in(time.After(linksEndWithin), "retention of files", swept) // a folder may hang: nothing is lost by that
@@ -367,6 +370,29 @@ func (a *Agent) Run(ctx context.Context) error {
 	}
 	a.log.Info("calljournal ended", "err", err)
 	return err
+}
+
+// wake has warm work.
+func (a *Agent) wake() {
+	select {
+	case a.opened <- struct{}{}:
+	default:
+	}
+}
+
+// warm reads ahead, until ctx ends, what searches look at, once somebody has
+// signed in: a daemon whose pages nobody opens has no need of the memory.
+func (a *Agent) warm(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-a.opened:
+			if err := a.store.Warm(ctx); err != nil {
+				a.log.Error("reading ahead failed", "err", err)
+			}
+		}
+	}
 }
 
 // serve starts a server on each listener; a listener that fails ends the run.

@@ -3,6 +3,7 @@ package storage
 import (
 	"bytes"
 	"cmp"
+	"context"
 	"encoding/binary"
 	"math"
 	"math/bits"
@@ -62,6 +63,8 @@ const (
 	bitsStatus  = 2
 	bitsFlags   = 6
 	indexBudget = 96 << 20 // bytes of all blocks: 1.5 million calls
+	// blockRowBytes is more than a call takes of a block.
+	blockRowBytes = 128
 )
 
 func (b *block) len() int { return len(b.started) }
@@ -210,6 +213,13 @@ func (x *index) keep(sp *span, low, high []byte, b *block) (kept bool) {
 	now.block = b
 	x.bytes += size
 	return true
+}
+
+// hasRoom says that another block would not be in the way of one that is there.
+func (x *index) hasRoom() bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.bytes+blockMost*blockRowBytes <= x.budget
 }
 
 // join gives the keys of a span without calls to the one beside it.
@@ -437,6 +447,23 @@ func (b *block) mayHave(text string) bool {
 		}
 	}
 	return true
+}
+
+// Warm makes the blocks of all calls for which there is room, those of the newest
+// first, so that the first search through a long time does not wait for them. It
+// works until ctx ends.
+func (d *DB) Warm(ctx context.Context) error {
+	var high []byte
+	for ctx.Err() == nil && d.index.hasRoom() {
+		p, err := d.pieceBelow(high)
+		if err != nil {
+			return &Error{Op: "read ahead in", Path: d.path, Err: err}
+		}
+		if high = p.low; high == nil {
+			break
+		}
+	}
+	return nil
 }
 
 // rowSet is a set of rows of one block.

@@ -24,7 +24,8 @@
 // Recount make them anew.
 //
 // Calls answers from columns in memory, which are made of the summaries a block of
-// some hundred calls at a time as they are asked for, and thrown away as commits
+// some hundred calls at a time as they are asked for, or ahead once somebody looks
+// around (Warm), and thrown away as commits
 // change them (columns.go). A block says of itself which values, words and parts of
 // numbers it has, so that most are passed over: a sort by talk over a year looks
 // into the few blocks with the longest talks. The pages of one query show the

@@ -2,6 +2,7 @@ package storage
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"math/big"
@@ -468,5 +469,50 @@ func TestCursorIsGoodForItsQueryOnly(t *testing.T) {
 	}
 	if _, _, err := d.Calls(Query{Text: strings.Repeat("a ", 99)}); !errors.Is(err, ErrQuery) {
 		t.Errorf("99 words: %v", err)
+	}
+}
+
+// Reading ahead has every block there is room for, the newest, and a commit
+// meanwhile is no harm.
+func TestWarm(t *testing.T) {
+	d := mustOpen(t, filepath.Join(t.TempDir(), "journal.db"), Options{Reserve: -1, NoSync: true})
+	defer d.Close()
+	o := newOffice(1)
+	fill(t, d, o, 10_000)
+	held := func() (blocks, without int) {
+		for _, sp := range d.index.spans {
+			if sp.block != nil {
+				blocks++
+			} else {
+				without++
+			}
+		}
+		return blocks, without
+	}
+	if err := d.Warm(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if blocks, without := held(); blocks < 10_000/blockMost || without > 0 {
+		t.Errorf("%d blocks, %d spans without one", blocks, without)
+	}
+
+	d.index.forget()
+	d.index.budget = 3 * blockMost * blockRowBytes
+	if err := d.Warm(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	blocks, without := held()
+	if newest := d.index.spans[len(d.index.spans)-1]; blocks < 2 || without == 0 || newest.block == nil || d.index.bytes > d.index.budget {
+		t.Errorf("with little room: %d blocks of %d bytes, %d spans without one", blocks, d.index.bytes, without)
+	}
+
+	d.index.forget()
+	ended, end := context.WithCancel(t.Context())
+	end()
+	if err := d.Warm(ended); err != nil {
+		t.Fatal(err)
+	}
+	if blocks, _ := held(); blocks != 0 {
+		t.Errorf("%d blocks, though nobody waits for them any more", blocks)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -27,6 +28,8 @@ type rig struct {
 	t    *testing.T
 	db   *storage.DB
 	http *httptest.Server
+	// opened is how often somebody signed in.
+	opened atomic.Int32
 }
 
 func newRig(t *testing.T, calls ...*call.Record) *rig {
@@ -68,9 +71,10 @@ func newRigWith(t *testing.T, daemon func(*api.Options), calls ...*call.Record) 
 	daemon(&options)
 	server := api.New(options)
 	server.SetTokens([]api.Token{api.NewToken("central", api.ScopeJournal, "a-token-of-a-program")})
-	site := web.New(web.Options{Agent: "office-1", Version: "test", API: server, Users: users, Changed: db.Changed, Head: db.Head, Zone: time.UTC, Logger: log, Now: time.Now})
+	r := &rig{t: t, db: db}
+	site := web.New(web.Options{Agent: "office-1", Version: "test", API: server, Users: users, Changed: db.Changed, Head: db.Head, Opened: func() { r.opened.Add(1) }, Zone: time.UTC, Logger: log, Now: time.Now})
 	server.SetSite(site)
-	r := &rig{t: t, db: db, http: httptest.NewServer(server.Network())}
+	r.http = httptest.NewServer(server.Network())
 	t.Cleanup(func() {
 		site.End()
 		server.End()

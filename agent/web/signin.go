@@ -57,6 +57,7 @@ func (s *Site) signIn(w http.ResponseWriter, r *http.Request) {
 		s.forget(r) // whoever it was that was signed in here
 		s.o.Logger.Info("signed in", "user", u.Name, "remote", r.RemoteAddr)
 		s.setCookie(w, r, s.sessions.Begin(u), int(access.SessionLongest.Seconds()))
+		s.o.Opened()
 		http.Redirect(w, r, form.Back, http.StatusSeeOther)
 		return
 	case errors.Is(err, access.ErrTooOften):

@@ -21,6 +21,7 @@ type Options struct {
 	Users   *access.Users
 	Changed func() <-chan struct{} // closed when there is something new in the journal
 	Head    func() uint64          // the number of the newest entry
+	Opened  func()                 // somebody has signed in, and will look around; must not wait
 	Zone    *time.Location
 	Logger  *slog.Logger
 	Now     func() time.Time

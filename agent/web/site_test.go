@@ -21,6 +21,9 @@ func TestSignIn(t *testing.T) {
 	if status, _, _ := p.get("/changes"); status != http.StatusUnauthorized {
 		t.Errorf("changes to a stranger: %d", status)
 	}
+	if n := r.opened.Load(); n != 0 {
+		t.Errorf("a stranger has the journal read ahead: %d times", n)
+	}
 	if status, _, text := p.post("/signin", url.Values{"name": {"manager"}, "password": {"wrong password"}}); status != http.StatusOK || !strings.Contains(text, "password is wrong") {
 		t.Errorf("a wrong password: %d %s", status, text)
 	}
@@ -32,6 +35,9 @@ func TestSignIn(t *testing.T) {
 		if cookie := head.Get("Set-Cookie"); !strings.Contains(cookie, "HttpOnly") || !strings.Contains(cookie, "SameSite=Lax") {
 			t.Errorf("cookie %q", cookie)
 		}
+	}
+	if n := r.opened.Load(); n != 5 {
+		t.Errorf("5 have signed in, the journal was read ahead for %d", n)
 	}
 	p = r.signedIn("manager")
 	status, head, text := p.get("/")

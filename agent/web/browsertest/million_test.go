@@ -59,7 +59,8 @@ func archive(t *testing.T, calls int) (base string) {
 		Status: func(context.Context) (api.Status, error) { return api.Status{}, nil },
 		Live:   func(context.Context) ([]call.Record, error) { return nil, nil },
 	})
-	site := web.New(web.Options{Agent: "office-1", Version: "0.0.0-test", API: server, Users: users, Changed: db.Changed, Head: db.Head, Zone: time.UTC, Logger: log, Now: time.Now})
+	warm := func() { go func() { _ = db.Warm(t.Context()) }() }
+	site := web.New(web.Options{Agent: "office-1", Version: "0.0.0-test", API: server, Users: users, Changed: db.Changed, Head: db.Head, Opened: warm, Zone: time.UTC, Logger: log, Now: time.Now})
 	server.SetSite(site)
 	h := httptest.NewServer(server.Network())
 	t.Cleanup(func() {
