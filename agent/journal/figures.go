@@ -64,12 +64,13 @@ type Figures struct {
 // there is nothing of which it could be a part.
 type Ratio struct{ Part, Of int64 }
 
-// MarshalJSON writes four decimals, rounded half up.
+// MarshalJSON writes six decimals, rounded half up: whoever rounds further, to a tenth
+// of a percent, gets the same as from the ratio itself.
 func (r Ratio) MarshalJSON() ([]byte, error) {
 	if r.Of == 0 {
 		return []byte("null"), nil
 	}
-	return []byte(r.decimal(4)), nil
+	return []byte(r.decimal(6)), nil
 }
 
 // UnmarshalJSON reads what MarshalJSON writes.
@@ -82,7 +83,7 @@ func (r *Ratio) UnmarshalJSON(b []byte) error {
 	if err != nil || !(f >= 0 && f <= 1) {
 		return fmt.Errorf("share %.40q: want a number from 0 to 1", b)
 	}
-	*r = Ratio{int64(math.Round(f * 10_000)), 10_000}
+	*r = Ratio{int64(math.Round(f * 1_000_000)), 1_000_000}
 	return nil
 }
 

@@ -121,11 +121,12 @@ func TestRatio(t *testing.T) {
 		r             journal.Ratio
 		json, percent string
 	}{
-		{journal.Ratio{Part: 1, Of: 3}, "0.3333", "33.3"},
-		{journal.Ratio{Part: 2, Of: 3}, "0.6667", "66.7"},
-		{journal.Ratio{Part: 1, Of: 8}, "0.1250", "12.5"},
-		{journal.Ratio{Part: 5, Of: 5}, "1.0000", "100.0"},
-		{journal.Ratio{Part: 0, Of: 5}, "0.0000", "0.0"},
+		{journal.Ratio{Part: 1, Of: 3}, "0.333333", "33.3"},
+		{journal.Ratio{Part: 2, Of: 3}, "0.666667", "66.7"},
+		{journal.Ratio{Part: 1, Of: 8}, "0.125000", "12.5"},
+		{journal.Ratio{Part: 1768, Of: 2583}, "0.684475", "68.4"},
+		{journal.Ratio{Part: 5, Of: 5}, "1.000000", "100.0"},
+		{journal.Ratio{Part: 0, Of: 5}, "0.000000", "0.0"},
 		{journal.Ratio{Part: 0, Of: 0}, "null", ""},
 	} {
 		b, err := json.Marshal(tt.r)

@@ -355,7 +355,7 @@ func TestReport_CSV(t *testing.T) {
 					t.Errorf("%s %s: %s is %s, want %d", id, name, figure, row[at(figure)], value)
 				}
 			}
-			if w.ServiceLevel.Of > 0 && row[at("service_level")] != fmt.Sprintf("%.4f", float64((w.ServiceLevel.Part*20_000+w.ServiceLevel.Of)/(2*w.ServiceLevel.Of))/10_000) {
+			if w.ServiceLevel.Of > 0 && row[at("service_level")] != fmt.Sprintf("%.6f", float64((w.ServiceLevel.Part*2_000_000+w.ServiceLevel.Of)/(2*w.ServiceLevel.Of))/1_000_000) {
 				t.Errorf("%s %s: %s, want %v", id, name, row[at("service_level")], w.ServiceLevel)
 			}
 		}

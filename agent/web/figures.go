@@ -16,7 +16,7 @@ import (
 type figure struct {
 	name   string // as journal.Figures has it; its words are figure.NAME and formula.NAME
 	kind   kind
-	of     func(*journal.Figures) *int64 // a share in 1/10000; nil: not known
+	of     func(*journal.Figures) *int64 // a share in thousandths; nil: not known
 	behind string                        // the filter of the calls behind it; of a time, of those that it is of
 	better int                           // 1: more is better, -1: less is, 0: neither
 }
@@ -75,7 +75,7 @@ func ratio(of func(*journal.Figures) journal.Ratio) func(*journal.Figures) *int6
 		if r.Of == 0 {
 			return nil
 		}
-		n := (r.Part*20_000 + r.Of) / (r.Of * 2)
+		n := (r.Part*2000 + r.Of) / (r.Of * 2) // rounded once, to what is shown
 		return &n
 	}
 }
@@ -92,7 +92,7 @@ func (f figure) write(l *language, n *int64) string {
 	case f.kind == duration:
 		return length(*n)
 	case f.kind == share:
-		return l.Decimal(float64(*n)/100, 1) + "\u00a0%"
+		return l.Decimal(float64(*n)/10, 1) + "\u00a0%"
 	}
 	return l.Number(*n)
 }
@@ -117,7 +117,7 @@ func (f figure) change(l *language, now, before *int64) *change {
 		c.Text, c.Spoken = l.Text("stats.same"), ""
 		return c
 	case f.kind == share:
-		c.Text = l.Decimal(float64(max(by, -by))/100, 1) + "\u00a0" + l.Text("stats.points")
+		c.Text = l.Decimal(float64(max(by, -by))/10, 1) + "\u00a0" + l.Text("stats.points")
 	case *before == 0:
 		c.Text = l.Text("stats.fromnothing")
 	default:
