@@ -8,10 +8,16 @@ import _ "embed" // for the files below
 //go:embed calljournal.service
 var Unit string
 
-// What Unit says in ExecStart.
+// CollectUnit is the same for the centre.
+//
+//go:embed calljournal-collect.service
+var CollectUnit string
+
+// What Unit and CollectUnit say in ExecStart.
 const (
-	UnitProgram = "/usr/bin/calljournal"
-	UnitConfig  = "/etc/calljournal/calljournal.toml"
+	UnitProgram   = "/usr/bin/calljournal"
+	UnitConfig    = "/etc/calljournal/calljournal.toml"
+	CollectConfig = "/etc/calljournal/collect.toml"
 )
 
 // Example is the configuration that shows every key.

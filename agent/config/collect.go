@@ -94,6 +94,23 @@ func hashOf(token Secret, hash string) [sha256.Size]byte {
 	return sha256.Sum256([]byte(token.Reveal()))
 }
 
+// SecretFiles are the files that secrets were read from, as paths.
+func (c *Collect) SecretFiles() (paths []string) {
+	names := []string{c.Database.DSNFile}
+	for _, b := range c.Agent {
+		names = append(names, b.TokenFile, b.SecretFile)
+	}
+	for _, r := range c.Reader {
+		names = append(names, r.TokenFile)
+	}
+	for _, name := range names {
+		if name != "" {
+			paths = append(paths, beside(filepath.Dir(c.Path), name))
+		}
+	}
+	return paths
+}
+
 // DefaultCollectPath is where collect.toml lies unless --config says otherwise.
 func DefaultCollectPath(getenv func(string) string) string {
 	if runtime.GOOS == "windows" {
@@ -104,7 +121,7 @@ func DefaultCollectPath(getenv func(string) string) string {
 
 // LoadCollect reads the file at path. What is wrong with its contents is an *Error.
 func LoadCollect(path string, env Env) (*Collect, error) {
-	b, err := read(path, "copy the example, packaging/collect.toml, there")
+	b, err := read(path, "the package brings it, the source has it as packaging/collect.toml")
 	if err != nil {
 		return nil, err
 	}

@@ -18,10 +18,7 @@ type collectVerb struct{}
 
 // Run is the centre, in the foreground, until a signal ends it.
 func (collectVerb) Run(sh *shell) error {
-	path := sh.config
-	if !sh.given {
-		path = config.DefaultCollectPath(sh.env.Getenv)
-	}
+	path := collectConfig(sh)
 	c, err := config.LoadCollect(path, sh.env)
 	if err != nil {
 		return err

@@ -200,16 +200,20 @@ func remember(ts *testscript.TestScript, _ bool, args []string) {
 }
 
 func TestUnitText(t *testing.T) {
-	same, err := unitText(packaging.UnitProgram, packaging.UnitConfig)
+	same, err := unitText(packaging.Unit, "run", packaging.UnitConfig, packaging.UnitProgram, packaging.UnitConfig)
 	if err != nil || same != packaging.Unit {
 		t.Errorf("the packaged paths change the unit: %v", err)
 	}
-	other, err := unitText("/opt/cj/calljournal", "/opt/cj/c.toml")
+	other, err := unitText(packaging.Unit, "run", packaging.UnitConfig, "/opt/cj/calljournal", "/opt/cj/c.toml")
 	if err != nil || !strings.Contains(other, "\nExecStart=/opt/cj/calljournal run --config /opt/cj/c.toml\n") {
 		t.Errorf("%v:\n%s", err, other)
 	}
+	centre, err := unitText(packaging.CollectUnit, "collect", packaging.CollectConfig, "/opt/cj/calljournal", "/opt/cj/c.toml")
+	if err != nil || !strings.Contains(centre, "\nExecStart=/opt/cj/calljournal collect --config /opt/cj/c.toml\n") {
+		t.Errorf("%v:\n%s", err, centre)
+	}
 	for _, bad := range []string{"/opt/a b", "/opt/a\nExecStart=/bin/sh", "/opt/%h", "/opt/{{.Path}}", `/opt/"x"`} {
-		if text, err := unitText(bad, "/etc/c.toml"); err == nil {
+		if text, err := unitText(packaging.Unit, "run", packaging.UnitConfig, bad, "/etc/c.toml"); err == nil {
 			t.Errorf("%q is in the unit:\n%s", bad, text)
 		}
 	}
@@ -217,22 +221,22 @@ func TestUnitText(t *testing.T) {
 
 func TestCredentialsText(t *testing.T) {
 	c := &config.Config{Path: "/etc/calljournal/calljournal.toml"}
-	if text, err := credentialsText(c); err != nil || text != "" {
+	if text, err := credentialsText(c.SecretFiles()); err != nil || text != "" {
 		t.Errorf("no secrets: %q, %v", text, err)
 	}
 	c.PBX = []config.PBX{{SecretFile: "/etc/calljournal/ami.secret"}, {SecretFile: "/etc/calljournal/ami.secret"}}
 	c.HTTP.Token = []config.Token{{TokenFile: "central.token"}}
-	text, err := credentialsText(c)
+	text, err := credentialsText(c.SecretFiles())
 	want := "[Service]\nLoadCredential=ami.secret:/etc/calljournal/ami.secret\nLoadCredential=central.token:/etc/calljournal/central.token\n"
 	if err != nil || !strings.HasSuffix(text, want) {
 		t.Errorf("%q, %v", text, err)
 	}
 	c.HTTP.Token[0].TokenFile = "/etc/other/ami.secret"
-	if text, err := credentialsText(c); err == nil {
+	if text, err := credentialsText(c.SecretFiles()); err == nil {
 		t.Errorf("two files of one name: %q", text)
 	}
 	c.HTTP.Token[0].TokenFile = "/etc/other/x\nExecStart=/bin/sh"
-	if text, err := credentialsText(c); err == nil {
+	if text, err := credentialsText(c.SecretFiles()); err == nil {
 		t.Errorf("a line end in a path: %q", text)
 	}
 }

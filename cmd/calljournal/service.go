@@ -22,26 +22,41 @@ const (
 )
 
 type serviceVerb struct {
-	Install   serviceInstall   `cmd:"" help:"Install the service for this program and --config, and enable it."`
+	Install   serviceInstall   `cmd:"" help:"Install the service for this program and --config, and enable it; again after each new file of a secret."`
 	Uninstall serviceUninstall `cmd:"" help:"Disable and remove the service. Journal and configuration stay."`
 	Start     serviceStart     `cmd:"" help:"Start it."`
 	Stop      serviceStop      `cmd:"" help:"Stop it: the calls under way are kept."`
 	Restart   serviceRestart   `cmd:"" help:"Stop and start it."`
 }
 
+// whichService is the flag of all of them.
+type whichService struct {
+	Collect bool `help:"The service of the centre, calljournal-collect, in place of the daemon's; with systemd only."`
+}
+
 type (
-	serviceInstall   struct{}
-	serviceUninstall struct{}
-	serviceStart     struct{}
-	serviceStop      struct{}
-	serviceRestart   struct{}
+	serviceInstall   struct{ whichService }
+	serviceUninstall struct{ whichService }
+	serviceStart     struct{ whichService }
+	serviceStop      struct{ whichService }
+	serviceRestart   struct{ whichService }
 )
 
-func (serviceStart) Run(sh *shell) error   { return controlService(sh, "start") }
-func (serviceStop) Run(sh *shell) error    { return controlService(sh, "stop") }
-func (serviceRestart) Run(sh *shell) error { return controlService(sh, "restart") }
+func (v serviceStart) Run(sh *shell) error   { return v.control(sh, "start") }
+func (v serviceStop) Run(sh *shell) error    { return v.control(sh, "stop") }
+func (v serviceRestart) Run(sh *shell) error { return v.control(sh, "restart") }
 
-func (serviceInstall) Run(sh *shell) error {
+func (v whichService) control(sh *shell, action string) error {
+	if v.Collect {
+		return controlCentre(action)
+	}
+	return controlService(sh, action)
+}
+
+func (v serviceInstall) Run(sh *shell) error {
+	if v.Collect {
+		return installCentre(sh)
+	}
 	if err := installService(sh); err != nil {
 		return err
 	}
@@ -56,7 +71,7 @@ func installService(sh *shell) error {
 		return err
 	}
 	if systemdRuns() {
-		if err := credentials(sh, c); err != nil {
+		if err := credentials(sh, serviceName, c.SecretFiles()); err != nil {
 			return err
 		}
 	}
@@ -66,18 +81,14 @@ func installService(sh *shell) error {
 // install also serves to install again: for another place, another
 // configuration, a new secret file.
 func install(sh *shell) error {
-	if packaged() {
-		own, err := thePackages(sh)
-		if err == nil && !own {
-			err = fmt.Errorf("the package's service is for %s with %s, and there can be only one", packaging.UnitProgram, packaging.UnitConfig)
-		}
-		if err != nil {
+	if packaged(serviceName) {
+		if err := thePackages(sh.config, packaging.UnitConfig); err != nil {
 			return err
 		}
 		if !systemdRuns() {
 			return nil // the package has enabled its init script
 		}
-		return systemctl("enable")
+		return systemctl("enable", serviceName)
 	}
 	if err := readable(sh.config); err != nil {
 		return err
@@ -105,8 +116,8 @@ func readable(path string) error {
 
 // packaged: the deb or rpm brought the unit. One of ours in /etc would hide the
 // package's, also after its next upgrade.
-func packaged() bool {
-	_, err := os.Stat("/usr/lib/systemd/system/" + serviceName + ".service")
+func packaged(name string) bool {
+	_, err := os.Stat("/usr/lib/systemd/system/" + name + ".service")
 	return runtime.GOOS == "linux" && err == nil
 }
 
@@ -116,42 +127,51 @@ func systemdRuns() bool {
 	return runtime.GOOS == "linux" && err == nil
 }
 
-// thePackages says whether the service to be installed is the packaged one.
-func thePackages(sh *shell) (bool, error) {
-	path, err := filepath.Abs(sh.config)
+// thePackages refuses to install the packaged service for anything but itself.
+func thePackages(path, own string) error {
+	path, err := filepath.Abs(path)
 	if err != nil {
-		return false, err
+		return err
 	}
 	program, err := os.Executable()
 	if err != nil {
-		return false, fmt.Errorf("find this program: %w", err)
+		return fmt.Errorf("find this program: %w", err)
 	}
-	return program == packaging.UnitProgram && path == packaging.UnitConfig, nil
+	if program != packaging.UnitProgram || path != own {
+		return fmt.Errorf("the package's service is for %s with %s, and there can be only one", packaging.UnitProgram, own)
+	}
+	return nil
 }
 
 // systemctl asks systemd for what kardianos/service does only to its own units.
-func systemctl(action string) error {
-	for _, args := range [][]string{{"daemon-reload"}, {action, serviceName}} {
+func systemctl(action, name string) error {
+	for _, args := range [][]string{{"daemon-reload"}, {action, name}} {
 		if out, err := exec.Command("systemctl", args...).CombinedOutput(); err != nil {
-			return fmt.Errorf("systemctl %s: %w: %s\nTry: this needs administrator's rights", strings.Join(args, " "), err, strings.TrimSpace(string(out)))
+			hint := "journalctl -u " + name
+			if os.Geteuid() > 0 {
+				hint = "this needs administrator's rights"
+			}
+			return fmt.Errorf("systemctl %s: %w: %s\nTry: %s", strings.Join(args, " "), err, strings.TrimSpace(string(out)), hint)
 		}
 	}
 	return nil
 }
 
-func (serviceUninstall) Run(sh *shell) error {
-	if packaged() {
-		if err := systemctl("disable"); err != nil {
+func (v serviceUninstall) Run(sh *shell) error {
+	if v.Collect {
+		return uninstallCentre(sh)
+	}
+	if packaged(serviceName) {
+		if err := systemctl("disable", serviceName); err != nil {
 			return err
 		}
 	} else if err := controlService(sh, "uninstall"); err != nil {
 		return err
 	}
 	if runtime.GOOS == "linux" {
-		if err := os.Remove(dropIn); err != nil && !errors.Is(err, os.ErrNotExist) {
-			return fmt.Errorf("remove the credentials of the service: %w", err)
+		if err := withoutCredentials(serviceName); err != nil {
+			return err
 		}
-		_ = os.Remove(filepath.Dir(dropIn)) // if nothing else is in it
 	}
 	fmt.Fprintln(sh.out, "Removed. The journal and the configuration are still there.")
 	return nil
@@ -200,7 +220,7 @@ func systemService(sh *shell) (service.Service, error) {
 	if err != nil {
 		return nil, fmt.Errorf("find this program: %w", err)
 	}
-	unit, err := unitText(program, path)
+	unit, err := unitText(packaging.Unit, "run", packaging.UnitConfig, program, path)
 	if err != nil {
 		return nil, err
 	}
@@ -211,42 +231,55 @@ func systemService(sh *shell) (service.Service, error) {
 	})
 }
 
-// unitText is the packaged unit for a program and a configuration elsewhere.
-func unitText(program, path string) (string, error) {
+// unitText is a packaged unit, whose ExecStart is UnitProgram with verb and own, for
+// a program and a configuration elsewhere.
+func unitText(unit, verb, own, program, path string) (string, error) {
 	for _, p := range []string{program, path} {
 		if strings.ContainsAny(p, " \t\n\"'\\%${}") {
 			return "", fmt.Errorf("%q cannot be written into a unit: move it to a path without spaces and special characters", p)
 		}
 	}
-	return strings.Replace(packaging.Unit,
-		"\nExecStart="+packaging.UnitProgram+" run --config "+packaging.UnitConfig+"\n",
-		"\nExecStart="+program+" run --config "+path+"\n", 1), nil
+	return strings.Replace(unit,
+		"\nExecStart="+packaging.UnitProgram+" "+verb+" --config "+own+"\n",
+		"\nExecStart="+program+" "+verb+" --config "+path+"\n", 1), nil
 }
 
-// dropIn gives the service the secrets that only root can read.
-const dropIn = "/etc/systemd/system/calljournal.service.d/credentials.conf"
+// dropIn gives a service the secrets that only root can read.
+func dropIn(name string) string {
+	return "/etc/systemd/system/" + name + ".service.d/credentials.conf"
+}
 
 // credentials writes the drop-in. A name is looked for among the credentials by
 // its last part, so two files must not share it.
-func credentials(sh *shell, c *config.Config) error {
-	text, err := credentialsText(c)
+func credentials(sh *shell, name string, files []string) error {
+	text, err := credentialsText(files)
 	if err != nil || text == "" {
 		return err
 	}
-	if err := os.MkdirAll(filepath.Dir(dropIn), 0o755); err != nil {
+	path := dropIn(name)
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return fmt.Errorf("give the service its secrets: %w", err)
 	}
-	if err := os.WriteFile(dropIn, []byte(text), 0o644); err != nil {
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
 		return fmt.Errorf("give the service its secrets: %w", err)
 	}
-	fmt.Fprintf(sh.out, "Wrote %s: the service gets its secrets from systemd.\n", dropIn)
+	fmt.Fprintf(sh.out, "Wrote %s: the service gets its secrets from systemd.\n", path)
 	return nil
 }
 
-func credentialsText(c *config.Config) (string, error) {
+func withoutCredentials(name string) error {
+	path := dropIn(name)
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("remove the credentials of the service: %w", err)
+	}
+	_ = os.Remove(filepath.Dir(path)) // if nothing else is in it
+	return nil
+}
+
+func credentialsText(files []string) (string, error) {
 	var b strings.Builder
 	seen := map[string]string{}
-	for _, path := range c.SecretFiles() {
+	for _, path := range files {
 		name := filepath.Base(path)
 		if strings.ContainsAny(path, " \t\n:%\\") {
 			return "", fmt.Errorf("%q cannot be written into a unit: move it to a path without spaces and special characters", path)

@@ -40,15 +40,17 @@ absent() { [[ ! -e $1 ]]; }
 dpkg -i old.deb >dpkg.log 2>&1 || { cat dpkg.log; fail "install"; }
 expect "installed, with its user" getent passwd calljournal
 expect "the configuration is for root and the service only" test "$(stat -c '%a %U %G' /etc/calljournal/calljournal.toml)" = "640 root calljournal"
+expect "so is that of the centre" test "$(stat -c '%a %U %G' /etc/calljournal/collect.toml)" = "640 root calljournal"
 if runs >/dev/null 2>&1; then fail "it must not start before it knows a PBX"; fi
 code=0
 calljournal status >/dev/null 2>&1 || code=$?
 expect "status says that no daemon is there" test $code = 3
 if $systemd; then
 	expect "the service is enabled" systemctl is-enabled calljournal
-	systemd-analyze verify --man=no calljournal.service 2>verify.log || true
+	expect "the centre's is not" test "$(systemctl is-enabled calljournal-collect)" = disabled
+	systemd-analyze verify --man=no calljournal.service calljournal-collect.service 2>verify.log || true
 	! grep -i calljournal verify.log || fail "systemd-analyze verify"
-	say "the unit verifies clean"
+	say "the units verify clean"
 fi
 
 # --- what its administrator does
@@ -82,6 +84,36 @@ if $systemd; then
 	systemctl reset-failed calljournal
 	systemctl start calljournal
 	within 30 "mended, it runs" runs
+fi
+
+if $systemd; then # --- the centre, beside it
+	code=0
+	calljournal service install --collect >centre.log 2>&1 || code=$?
+	expect "a centre without branches is not installed" test $code = 2
+	cp -p /etc/calljournal/collect.toml keep.collect.toml
+	sed -i 's|^# dsn_file|dsn_file|' /etc/calljournal/collect.toml
+	(umask 077 && echo 'host=/run/postgresql dbname=calls user=calljournal' >/etc/calljournal/database.dsn)
+	printf '[[agent]]\nname = "office-1"\nurl = "https://office-1.invalid:8420"\ntoken_file = "/etc/calljournal/office-1.token"\n' \
+		>>/etc/calljournal/collect.toml
+	(umask 077 && echo 'a token of sixteen letters' >/etc/calljournal/office-1.token)
+	calljournal service install --collect >centre.log 2>&1 || { cat centre.log; fail "service install --collect"; }
+	expect "the centre is enabled" systemctl is-enabled calljournal-collect
+	systemctl start --no-block calljournal-collect
+	centre() { systemctl show -p "$1" --value calljournal-collect; }
+	listens() { curl -sf http://127.0.0.1:8430/healthz || bash -c 'exec 3<>/dev/tcp/127.0.0.1/8430'; }
+	within 30 "it listens, with its secrets, and waits for the database" listens
+	expect "not as root" test "$(stat -c %U "/proc/$(centre MainPID)")" != root
+	say "exposure: $(systemd-analyze security --no-pager calljournal-collect | tail -n 1)"
+	calljournal service stop --collect >centre.log 2>&1 || { cat centre.log; fail "service stop --collect"; }
+	calljournal service uninstall --collect >centre.log 2>&1 || { cat centre.log; fail "service uninstall --collect"; }
+	expect "it is off again" test "$(systemctl is-enabled calljournal-collect)" = disabled
+	expect "its credentials are gone" absent /etc/systemd/system/calljournal-collect.service.d
+	cp -p keep.collect.toml /etc/calljournal/collect.toml
+	systemctl start --no-block calljournal-collect || true
+	ended() { test "$(centre ExecMainStatus)" = 2; }
+	within 10 "started without branches, it ends for good" ended
+	systemctl stop calljournal-collect
+	systemctl reset-failed calljournal-collect || true
 fi
 
 # --- an upgrade
