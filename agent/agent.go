@@ -408,7 +408,7 @@ func (a *Agent) serve(fail context.CancelCauseFunc) (servers []*http.Server) {
 		}()
 	}
 	if a.network != nil {
-		start(a.network, a.server.Network(), a.network.ConnState)
+		start(a.network, transport.Behind(a.config.Load().HTTP.Proxies(), a.server.Network()), a.network.ConnState)
 	}
 	if a.local != nil {
 		start(a.local, a.server.Local(), nil)

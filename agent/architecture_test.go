@@ -41,7 +41,7 @@ var mayImport = map[string][]string{
 	"agent/transport":       {},
 	"agent/uplink":          {},
 	"agent/wholefile":       {},
-	"agent/web":             {"agent/access", "agent/api", "agent/call", "agent/journal"},
+	"agent/web":             {"agent/access", "agent/api", "agent/call", "agent/journal", "agent/transport"},
 	"connectors":            {"agent/call"},
 	"connectors/wire":       {},
 	"connectors/spool":      {},

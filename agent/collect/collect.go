@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -104,7 +105,7 @@ func (c *Collector) Run(ctx context.Context) error {
 	var server *http.Server
 	if c.listener != nil {
 		server = &http.Server{
-			Handler: c.routes(), ConnState: c.listener.ConnState,
+			Handler: transport.Behind(c.o.Config.Collect.Proxies(), c.routes()), ConnState: c.listener.ConnState,
 			ReadHeaderTimeout: 5 * time.Second, ReadTimeout: pageWithin, WriteTimeout: pageWithin, IdleTimeout: 2 * time.Minute,
 			MaxHeaderBytes: maxHeader, ErrorLog: slog.NewLogLogger(c.log.Handler(), slog.LevelDebug),
 		}
@@ -196,7 +197,7 @@ func (c *Collector) Reload(ctx context.Context, next *config.Collect) (applied, 
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	old := c.config
-	if next.Collect != old.Collect {
+	if !reflect.DeepEqual(next.Collect, old.Collect) {
 		restart = append(restart, "[collect]")
 	}
 	if next.Database != old.Database {

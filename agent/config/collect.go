@@ -29,13 +29,14 @@ type Collect struct {
 
 // CollectSelf is [collect]: the centre itself.
 type CollectSelf struct {
-	Name     string   `toml:"name"`
-	Listen   string   `toml:"listen"`
-	TLSCert  string   `toml:"tls_cert"`
-	TLSKey   string   `toml:"tls_key"`
-	ClientCA string   `toml:"client_ca"`
-	Pause    Duration `toml:"pause"`
-	Page     int      `toml:"page"`
+	Name           string   `toml:"name"`
+	Listen         string   `toml:"listen"`
+	TLSCert        string   `toml:"tls_cert"`
+	TLSKey         string   `toml:"tls_key"`
+	ClientCA       string   `toml:"client_ca"`
+	TrustedProxies []string `toml:"trusted_proxies"`
+	Pause          Duration `toml:"pause"`
+	Page           int      `toml:"page"`
 }
 
 // Database is [database]. DSN is what dsn_file holds, or else what the
@@ -169,6 +170,7 @@ func (v *checker) collect(c *Collect) {
 	s := &c.Collect
 	v.name("collect.name", s.Name)
 	v.listener("collect", s.Listen, s.TLSCert, s.TLSKey, s.ClientCA)
+	v.proxies("collect", s.Listen, s.TrustedProxies)
 	if s.Page < 1 || s.Page > maxCollectPage {
 		v.wrong("collect.page", "%d: want entries from 1 to %d", s.Page, maxCollectPage)
 	}

@@ -89,11 +89,13 @@ func (p PBX) ExtensionPattern() *regexp.Regexp { return p.extensions }
 
 // HTTP is [http].
 type HTTP struct {
-	Listen   string  `toml:"listen"`
-	TLSCert  string  `toml:"tls_cert"`
-	TLSKey   string  `toml:"tls_key"`
-	ClientCA string  `toml:"client_ca"`
-	Token    []Token `toml:"token"`
+	Listen   string `toml:"listen"`
+	TLSCert  string `toml:"tls_cert"`
+	TLSKey   string `toml:"tls_key"`
+	ClientCA string `toml:"client_ca"`
+	// TrustedProxies end TLS in front of us, and say who the client is.
+	TrustedProxies []string `toml:"trusted_proxies"`
+	Token          []Token  `toml:"token"`
 }
 
 // Scopes of a token.

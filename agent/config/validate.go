@@ -328,6 +328,7 @@ func (v *checker) secret(key string, s *Secret, file string, required bool) {
 func (v *validator) http() {
 	h := &v.c.HTTP
 	v.listener("http", h.Listen, h.TLSCert, h.TLSKey, h.ClientCA)
+	v.proxies("http", h.Listen, h.TrustedProxies)
 	names, tokens := map[string]string{}, map[string]string{}
 	for i := range h.Token {
 		t, at := &h.Token[i], fmt.Sprintf("http.token[%d].", i)

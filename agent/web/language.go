@@ -15,6 +15,7 @@ import (
 	"calljournal/agent/api"
 	"calljournal/agent/call"
 	"calljournal/agent/journal"
+	"calljournal/agent/transport"
 
 	"github.com/pelletier/go-toml/v2"
 	"golang.org/x/text/feature/plural"
@@ -144,7 +145,7 @@ func (s *Site) chooseLanguage(w http.ResponseWriter, r *http.Request) {
 	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
 	http.SetCookie(w, &http.Cookie{
 		Name: languageCookie, Value: r.PostFormValue("to"), Path: "/", MaxAge: 365 * 24 * 3600,
-		HttpOnly: true, Secure: r.TLS != nil, SameSite: http.SameSiteLaxMode,
+		HttpOnly: true, Secure: transport.Encrypted(r), SameSite: http.SameSiteLaxMode,
 	})
 	http.Redirect(w, r, local(r.PostFormValue("back")), http.StatusSeeOther)
 }

@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"calljournal/agent/access"
+	"calljournal/agent/transport"
 )
 
 // The cookie of a session. With TLS its name binds it to this host (RFC 6265bis,
@@ -15,7 +16,7 @@ const (
 )
 
 func cookieName(r *http.Request) string {
-	if r.TLS != nil {
+	if transport.Encrypted(r) {
 		return secureCookie
 	}
 	return plainCookie
@@ -74,7 +75,7 @@ func (s *Site) signIn(w http.ResponseWriter, r *http.Request) {
 func (s *Site) setCookie(w http.ResponseWriter, r *http.Request, key string, seconds int) {
 	http.SetCookie(w, &http.Cookie{
 		Name: cookieName(r), Value: key, Path: "/", MaxAge: seconds,
-		HttpOnly: true, Secure: r.TLS != nil, SameSite: http.SameSiteLaxMode,
+		HttpOnly: true, Secure: transport.Encrypted(r), SameSite: http.SameSiteLaxMode,
 	})
 }
 
