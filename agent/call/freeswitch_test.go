@@ -390,3 +390,10 @@ func TestFreeSWITCH_TransferToldLate(t *testing.T) {
 		state(7000, fsEnd("a", "NORMAL_CLEARING", call.EndedByFarEnd, 0, 1000)).state(7000, fsEnd("e", "NORMAL_CLEARING", call.EndedByPBX, 2510, 3000)).
 		want(map[string]any{"last_talked_by": "1003", "total": 7000, "transfers": "attended 1001>1003 true;"})
 }
+
+func TestFreeSWITCH_ListeningInByALongNumber(t *testing.T) {
+	newFS(t).state(0, fsIn("a", "internal", "1004", "7811001")).state(20, of(call.LegAnswered, "a")).
+		state(20, call.Event{Kind: call.Executed, Leg: "a", App: call.AppSpy}).
+		state(3000, fsEnd("a", "NORMAL_CLEARING", call.EndedByFarEnd, 0, 20)).
+		want(map[string]any{"direction": "internal", "from": "1004", "to": "7811001", "status": "self_service"})
+}

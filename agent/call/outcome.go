@@ -143,12 +143,20 @@ func (s *story) direction(v *view) string {
 		s.because("direction", "an employee called, and a channel that leads outside was called for him")
 		return Outbound
 	}
-	if outside == 0 && inside == 0 && len(to) >= 7 && !strings.ContainsAny(to, "*#") {
+	if outside == 0 && inside == 0 && len(to) >= 7 && !strings.ContainsAny(to, "*#") && !s.served() {
 		s.because("direction", "an employee called, nothing was called for him, and the number is too long for an extension")
 		return Outbound
 	}
 	s.because("direction", "employees on both sides", v.first.factOf(LegCreated, LegSeen))
 	return Internal
+}
+
+// served: the number was one of the PBX's own, for listening in or for hearing
+// messages.
+func (s *story) served() bool {
+	return slices.ContainsFunc(s.facts, func(e Event) bool {
+		return e.Kind == Executed && (e.App == AppSpy || e.App == AppMailbox)
+	})
 }
 
 // callbackParties are the employee and the one he was connected with, in

@@ -20,7 +20,7 @@ var (
 		"Caller-Destination-Number", "Caller-RDNIS", "Caller-Context", "Caller-Channel-Created-Time",
 		"Other-Type", "Other-Leg-Unique-ID", "variable_originating_leg_uuid", "variable_originator",
 		"variable_other_loopback_leg_uuid", "variable_loopback_app", "variable_loopback_app_arg",
-		"variable_cc_member_session_uuid", "variable_cc_queue",
+		"variable_cc_member_session_uuid", "variable_cc_queue", "variable_fifo_bridge_uuid", "variable_fifo_name",
 		"variable_sip_gateway_name", "variable_sip_gateway", "variable_sip_authorized", "variable_user_name", "variable_dialed_user",
 		"variable_accountcode", "variable_session_id",
 	}
@@ -83,6 +83,7 @@ func Needed() wire.Needed {
 		"shutdown":                need(),
 		"callcenter::info": only(need([]string{"CC-Action", "CC-Queue", "CC-Member-Session-UUID", "CC-Agent", "CC-Agent-UUID", "CC-Cause", "CC-Cancel-Reason"}),
 			"CC-Action", "member-queue-start", "member-queue-end", "agent-offering", "bridge-agent-start"),
+		"fifo::info":          only(need([]string{"FIFO-Action", "FIFO-Name"}), "FIFO-Action", "push", "caller_pop", "abort"),
 		"valet_parking::info": need([]string{"Action", "Valet-Extension", "Valet-Lot-Name", "Bridge-To-UUID"}),
 		"conference::maintenance": only(need([]string{"Action", "Conference-Name", "Conference-Unique-ID", "Conference-Size"}),
 			"Action", "add-member", "del-member"),

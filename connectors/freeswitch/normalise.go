@@ -56,6 +56,7 @@ var statements = map[string]func(Message) []call.Event{
 	"record_start":            func(m Message) []call.Event { return m.recording(call.RecordBegun) },
 	"record_stop":             func(m Message) []call.Event { return m.recording(call.RecordEnded) },
 	"callcenter::info":        Message.callcenter,
+	"fifo::info":              Message.fifo,
 	"valet_parking::info":     Message.valet,
 	"conference::maintenance": Message.conference,
 	"vm::maintenance":         Message.mailbox,
@@ -108,6 +109,8 @@ func (m Message) described(k call.Kind) call.Event {
 	}
 	if m.variable("cc_member_session_uuid") != "" {
 		e.Queue = m.variable("cc_queue")
+	} else if m.variable("fifo_bridge_uuid") != "" {
+		e.Queue = m.variable("fifo_name")
 	}
 	return e
 }
@@ -124,7 +127,7 @@ func (m Message) first(names ...string) string {
 
 // parent is the leg for which FreeSWITCH called this one; none if it calls us
 // or if a program had it called. A queue's member has no Other-Leg and a
-// Call-UUID of its own, only mod_callcenter's variable ties it.
+// Call-UUID of its own, only the variable of mod_callcenter or mod_fifo ties it.
 func (m Message) parent() call.LegID {
 	if !m.outbound() {
 		return ""
@@ -135,7 +138,7 @@ func (m Message) parent() call.LegID {
 	if m.get("Other-Type") == "originator" {
 		return m.id("Other-Leg-Unique-ID")
 	}
-	return m.id("variable_cc_member_session_uuid")
+	return call.LegID(m.first("variable_cc_member_session_uuid", "variable_fifo_bridge_uuid"))
 }
 
 // endpoint names what a channel leads to: a directory user by his name; else
@@ -406,6 +409,7 @@ var applications = map[string]call.AppKind{
 	"callcenter": call.AppQueue,
 	"eavesdrop":  call.AppSpy,
 	"userspy":    call.AppSpy,
+	"three_way":  call.AppSpy,
 	"intercept":  call.AppPickup,
 	"playback":   call.AppPlayback, "endless_playback": call.AppPlayback, "loop_playback": call.AppPlayback,
 	"play_and_get_digits": call.AppPlayback, "play_and_detect_speech": call.AppPlayback,
@@ -467,6 +471,20 @@ func (m Message) callcenter() []call.Event {
 		return nil
 	}
 	return []call.Event{e}
+}
+
+// fifo reads mod_fifo, of what befalls the caller: who fetches him is in the
+// bridge.
+func (m Message) fifo() []call.Event {
+	e := call.Event{Kind: call.Unqueued, Queue: m.get("FIFO-Name")}
+	switch m.get("FIFO-Action") {
+	case "push":
+		e.Kind = call.Queued
+	case "caller_pop", "abort":
+	default:
+		return nil
+	}
+	return m.one(e)
 }
 
 // valet reads mod_valet_parking. The event is about the parked leg; who parked
