@@ -21,7 +21,7 @@ const forwardsEndWithin = 2 * time.Second
 
 func (a *Agent) newForwarders() *forward.Forwarders {
 	return forward.New(forward.Options{
-		Agent: a.o.Config.Agent.Name, Journal: a.store, Encode: api.AppendEntry, Logger: a.log, Now: a.now,
+		Agent: a.o.Config.Agent.Name, Journal: a.store, Encode: api.EncodeEntry, Logger: a.log, Now: a.now,
 		Recording: func(ctx context.Context, r *call.Record, n int) (*forward.SoundFile, error) {
 			f, err := a.media.Recording(ctx, r, n)
 			if err != nil {

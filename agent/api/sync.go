@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -48,6 +49,10 @@ type feedEntry struct {
 	ID   string       `json:"id,omitempty"`
 	Into string       `json:"into,omitempty"`
 }
+
+// EncodeEntry writes an entry as GET /v1/sync has it, for those who send the feed
+// on. (The feed itself is written straight from the file: storage.DB.FeedJSON.)
+func EncodeEntry(e *storage.Entry) ([]byte, error) { return json.Marshal((*feedEntry)(e)) }
 
 // goneError tells a reader of the feed that it must start anew, and where.
 type goneError struct {

@@ -202,7 +202,7 @@ func callEntry(n int, change func(*call.Record)) Entry {
 	r.Legs = []call.Leg{{Channel: "PJSIP/trunk-1", Role: call.RoleCaller}, {Channel: "PJSIP/101-2", Role: call.RolePhone, Extension: ptr("101"), Employee: ptr("Anna")}}
 	change(r)
 	e := storage.Entry{Seq: uint64(n), Op: storage.OpCall, Call: r}
-	return Entry{e, encode(nil, &e)}
+	return Entry{e, encoded(&e)}
 }
 
 func TestBitrix24_Calls(t *testing.T) {
@@ -265,7 +265,7 @@ func TestBitrix24_NotForACRM(t *testing.T) {
 	p := newPortal(t)
 	gap := storage.Entry{Op: storage.OpGap, Gap: &call.Gap{PBX: "main"}}
 	err := p.sink().Send(t.Context(), []Entry{
-		{gap, encode(nil, &gap)},
+		{gap, encoded(&gap)},
 		callEntry(1, func(r *call.Record) { r.Direction = call.Internal }),
 		callEntry(2, func(r *call.Record) { r.From = call.Party{} }),
 		callEntry(3, func(r *call.Record) { r.From = call.Party{Number: ptr("anonymous")} }),

@@ -32,8 +32,8 @@ type Journal interface {
 type Options struct {
 	Agent   string
 	Journal Journal
-	// Encode appends an entry as GET /v1/sync writes it.
-	Encode func(b []byte, e *storage.Entry) []byte
+	// Encode writes an entry as GET /v1/sync does.
+	Encode func(*storage.Entry) ([]byte, error)
 	Logger *slog.Logger
 	Now    func() time.Time
 	// Recording opens what a CRM is to get along with a call; nil: nothing.

@@ -121,7 +121,7 @@ func TestNATS_WhatIsPublished(t *testing.T) {
 	stream := b.stream()
 	gap, gone := storage.Entry{Seq: 3, Op: storage.OpGap}, storage.Entry{Seq: 4, Op: storage.OpDelete, ID: "other pbx>:1.2"}
 	gap.Gap = &call.Gap{PBX: "main", From: 1, To: 2}
-	batch := append(entries(1, 2), Entry{gap, encode(nil, &gap)}, Entry{gone, encode(nil, &gone)})
+	batch := append(entries(1, 2), Entry{gap, encoded(&gap)}, Entry{gone, encoded(&gone)})
 	s := b.sink()
 	for range 2 { // the second time nothing is new
 		if err := s.Send(t.Context(), batch); err != nil {

@@ -53,7 +53,9 @@ func record(n int) *call.Record {
 	}
 }
 
-func encode(b []byte, e *storage.Entry) []byte {
+func encode(e *storage.Entry) ([]byte, error) { return encoded(e), nil }
+
+func encoded(e *storage.Entry) []byte {
 	j, err := json.Marshal(struct {
 		Seq  uint64
 		Op   string
@@ -63,7 +65,7 @@ func encode(b []byte, e *storage.Entry) []byte {
 	if err != nil {
 		panic(err)
 	}
-	return append(b, j...)
+	return j
 }
 
 // rig is a journal and what follows it.

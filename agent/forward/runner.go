@@ -295,7 +295,11 @@ scan:
 			if !take {
 				continue
 			}
-			batch = append(batch, Entry{*e, r.o.Encode(nil, e)})
+			text, err := r.o.Encode(e)
+			if err != nil {
+				return nil, 0, fmt.Errorf("encode entry %d: %w", e.Seq, err)
+			}
+			batch = append(batch, Entry{*e, text})
 			if len(batch) == r.s.Batch && at.Until == 0 {
 				break scan
 			}
@@ -540,7 +544,11 @@ func (r *runner) sendAgain(abort context.Context, e *storage.Entry) error {
 			return err
 		}
 	}
-	return r.send(abort, []Entry{{*e, r.o.Encode(nil, e)}})
+	text, err := r.o.Encode(e)
+	if err != nil {
+		return fmt.Errorf("encode entry %d: %w", e.Seq, err)
+	}
+	return r.send(abort, []Entry{{*e, text}})
 }
 
 func (r *runner) resent(seq uint64, err error) {

@@ -40,7 +40,7 @@ func hook(t *testing.T, url string, change ...func(*Settings)) *webhook {
 func entries(seqs ...uint64) (batch []Entry) {
 	for _, seq := range seqs {
 		e := storage.Entry{Seq: seq, Op: storage.OpCall, Call: record(int(seq))}
-		batch = append(batch, Entry{e, encode(nil, &e)})
+		batch = append(batch, Entry{e, encoded(&e)})
 	}
 	return batch
 }

@@ -1,17 +1,14 @@
 package api
 
 import (
-	"encoding/json"
+	"bytes"
 	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
-	"reflect"
 	"testing"
 	"time"
-
-	"pgregory.net/rapid"
 
 	"calljournal/agent/call"
 	"calljournal/storage"
@@ -41,72 +38,40 @@ func usual() *call.Record {
 	}
 }
 
-// fill gives a value of any type of the record made-up contents: every field of
-// it, also those that are added later.
-func fill(t *rapid.T, v reflect.Value, depth int) {
-	switch v.Kind() {
-	case reflect.Pointer:
-		if depth > 0 && rapid.Bool().Draw(t, "there") {
-			v.Set(reflect.New(v.Type().Elem()))
-			fill(t, v.Elem(), depth-1)
-		}
-	case reflect.Slice:
-		if n := rapid.IntRange(-1, 2).Draw(t, "length"); n >= 0 {
-			v.Set(reflect.MakeSlice(v.Type(), n, n))
-			for i := range n {
-				fill(t, v.Index(i), depth-1)
-			}
-		}
-	case reflect.Struct:
-		for i := range v.NumField() {
-			fill(t, v.Field(i), depth)
-		}
-	case reflect.String:
-		v.SetString(rapid.OneOf(rapid.String(), rapid.SampledFrom([]string{"", "101", "Анна", "<b>&\u2028", "\"\\", "\xff\x00", "\ufffd", "日本 €"})).Draw(t, "text"))
-	case reflect.Int64, reflect.Int:
-		// Moments are within the years that a time in JSON can have.
-		v.SetInt(rapid.Int64Range(-60_000_000_000_000_000, 250_000_000_000_000_000).Draw(t, "number"))
-	case reflect.Uint64:
-		v.SetUint(rapid.Uint64().Draw(t, "number"))
-	case reflect.Bool:
-		v.SetBool(rapid.Bool().Draw(t, "truth"))
-	default:
-		t.Fatalf("a %v in a record is new: fill and appendRecord must know it", v.Type())
-	}
-}
-
-func TestAppendEntry_SameAsEncodingJSON(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		var e storage.Entry
-		fill(t, reflect.ValueOf(&e).Elem(), 6)
-		want, err := json.Marshal(feedEntry(e))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got := AppendEntry(nil, &e); string(got) != string(want) {
-			t.Fatalf("got\n%s\nwant\n%s", got, want)
-		}
-	})
-}
-
-func TestAppendEntry_Usual(t *testing.T) {
-	want, err := json.Marshal(usual())
+// Who is sent an entry gets the very bytes that the feed has.
+func TestEncodeEntry_AsTheFeed(t *testing.T) {
+	db, err := storage.Open(filepath.Join(t.TempDir(), "journal.db"), storage.Options{Agent: "office", NoSync: true})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := appendRecord(nil, usual()); string(got) != string(want) {
-		t.Errorf("got\n%s\nwant\n%s", got, want)
+	defer db.Close()
+	bare := &call.Record{ID: "main:1", Rev: 1, From: call.Party{Name: ptr("<b>&\u2028 \xff")}}
+	if err := db.Commit(&storage.Batch{Entries: []storage.Entry{
+		{Op: storage.OpCall, Call: usual()}, {Op: storage.OpCall, Call: bare},
+		{Op: storage.OpGap, Gap: &call.Gap{PBX: "main", From: 1_780_000_000_000_000, To: 1_780_000_001_000_000, Reason: "line dead"}},
+		{Op: storage.OpDelete, ID: "main:1", Into: "main:1780000000.421"},
+	}}); err != nil {
+		t.Fatal(err)
 	}
-}
-
-func BenchmarkAppendEntry(b *testing.B) {
-	e := storage.Entry{Seq: 1, At: 1_780_000_000_000_000, Op: storage.OpCall, Call: usual()}
-	var buf []byte
-	b.ReportAllocs()
-	for b.Loop() {
-		buf = AppendEntry(buf[:0], &e)
+	feed, page, err := db.FeedJSON(nil, 0, 10, 1<<20)
+	if err != nil || page.Next != 4 {
+		t.Fatal(page, err)
 	}
-	b.SetBytes(int64(len(buf)))
+	entries, err := db.Feed(0, 10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var sent [][]byte
+	for i := range entries.Entries {
+		text, err := EncodeEntry(&entries.Entries[i])
+		if err != nil {
+			t.Fatal(err)
+		}
+		sent = append(sent, text)
+	}
+	if got := bytes.Join(sent, []byte(",")); !bytes.Equal(got, feed) {
+		t.Errorf("got\n%s\nwant\n%s", got, feed)
+	}
 }
 
 // BenchmarkSync is what a central server waits for after a long absence: the
