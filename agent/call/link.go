@@ -2,6 +2,7 @@ package call
 
 import (
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -61,12 +62,7 @@ func (t *Tracker) open() []*held {
 			out = append(out, c)
 		}
 	}
-	slices.SortFunc(out, func(a, b *held) int {
-		if a.id < b.id {
-			return -1
-		}
-		return 1
-	})
+	slices.SortFunc(out, func(a, b *held) int { return strings.Compare(a.id, b.id) })
 	return out
 }
 

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"reflect"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -233,10 +235,9 @@ func (f *Forwarders) End() <-chan struct{} {
 	defer f.mu.Unlock()
 	f.ended = true
 	ended := make(chan struct{})
-	runners := make([]*runner, 0, len(f.runners))
-	for _, r := range f.runners {
+	runners := slices.Collect(maps.Values(f.runners))
+	for _, r := range runners {
 		r.end()
-		runners = append(runners, r)
 	}
 	go func() {
 		defer close(ended)
@@ -250,22 +251,14 @@ func (f *Forwarders) End() <-chan struct{} {
 // Status gives all forwarders by name.
 func (f *Forwarders) Status() []Status {
 	f.mu.Lock()
-	runners := make([]*runner, 0, len(f.runners))
-	for _, r := range f.runners {
-		runners = append(runners, r)
-	}
+	runners := slices.Collect(maps.Values(f.runners))
 	f.mu.Unlock()
 	head := f.o.Journal.Head()
 	out := make([]Status, 0, len(runners))
 	for _, r := range runners {
 		out = append(out, r.look(head))
 	}
-	slices.SortFunc(out, func(a, b Status) int {
-		if a.Name < b.Name {
-			return -1
-		}
-		return 1
-	})
+	slices.SortFunc(out, func(a, b Status) int { return strings.Compare(a.Name, b.Name) })
 	return out
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	netmail "net/mail"
 	"reflect"
 	"slices"
@@ -269,14 +270,11 @@ func (m *Mailings) End() <-chan struct{} {
 	defer m.mu.Unlock()
 	m.ended = true
 	ended := make(chan struct{})
-	lanes := make([]*lane, 0, len(m.lanes))
-	for _, l := range m.lanes {
+	lanes := slices.Collect(maps.Values(m.lanes))
+	for _, l := range lanes {
 		l.end()
-		lanes = append(lanes, l)
 	}
-	for _, l := range m.gone {
-		lanes = append(lanes, l)
-	}
+	lanes = slices.AppendSeq(lanes, maps.Values(m.gone))
 	go func() {
 		defer close(ended)
 		for _, l := range lanes {
@@ -289,10 +287,7 @@ func (m *Mailings) End() <-chan struct{} {
 // Status gives all mailings: reports first, by name, then by address.
 func (m *Mailings) Status() []Status {
 	m.mu.Lock()
-	lanes := make([]*lane, 0, len(m.lanes))
-	for _, l := range m.lanes {
-		lanes = append(lanes, l)
-	}
+	lanes := slices.Collect(maps.Values(m.lanes))
 	m.mu.Unlock()
 	out := make([]Status, 0, len(lanes))
 	for _, l := range lanes {
