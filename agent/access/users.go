@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"io"
 	"maps"
 	"os"
@@ -58,7 +59,8 @@ type Users struct {
 
 	mu       sync.Mutex
 	accounts map[string]account
-	wrong    map[string]attempts
+	wrong    map[uint32]attempts // by turn
+	seed     maphash.Seed
 }
 
 type attempts struct {
@@ -81,6 +83,11 @@ const (
 	mostUsers     = 10_000
 	mostUsersFile = 16 << 20
 
+	// Names wait their turn whether or not there is such a user, or the waiting would
+	// tell. So that strangers need no more memory than this many names, several may
+	// have one turn; which ones, nobody outside can know.
+	turns = 1 << 18
+
 	freeAttempts = 3
 	longestPause = 5 * time.Minute
 )
@@ -90,7 +97,7 @@ var goodUser = regexp.MustCompile(`^[\p{L}\p{N}][\p{L}\p{N}._@-]{0,63}$`)
 // OpenUsers reads the file at path; if there is none yet, there are no users.
 func OpenUsers(path string, now func() time.Time) (*Users, error) {
 	u := &Users{
-		path: path, now: now, accounts: map[string]account{}, wrong: map[string]attempts{},
+		path: path, now: now, accounts: map[string]account{}, wrong: map[uint32]attempts{}, seed: maphash.MakeSeed(),
 		hashing: make(chan struct{}, hashesAtATime), waiting: make(chan struct{}, hashesWaiting),
 	}
 	f, err := os.Open(path)
@@ -176,7 +183,7 @@ func (u *Users) SetPassword(name, password string) error {
 		}
 		a.Hash, a.ChangedAt = hash, call.MomentOf(u.now())
 		accounts[name] = a
-		delete(u.wrong, name)
+		delete(u.wrong, u.turn(name))
 		return nil
 	})
 }
@@ -188,7 +195,7 @@ func (u *Users) Remove(name string) error {
 			return ErrNoUser
 		}
 		delete(accounts, name)
-		delete(u.wrong, name)
+		delete(u.wrong, u.turn(name))
 		return nil
 	})
 }
@@ -216,9 +223,12 @@ func (u *Users) change(with func(map[string]account) error) error {
 	return nil
 }
 
+// turn is where the wrong passwords of a name are counted.
+func (u *Users) turn(name string) uint32 { return uint32(maphash.String(u.seed, name) % turns) }
+
 // Verify says who signs in, or ErrPassword, or ErrTooOften: after a few wrong
 // passwords in a row a name must wait, each time twice as long. A name that there
-// is not takes as long as one that there is.
+// is not waits, is answered and takes as long as one that there is.
 func (u *Users) Verify(ctx context.Context, name, password string) (User, error) {
 	select {
 	case u.waiting <- struct{}{}:
@@ -226,12 +236,12 @@ func (u *Users) Verify(ctx context.Context, name, password string) (User, error)
 	default:
 		return User{}, ErrTooOften
 	}
+	if len(password) > mostPassword {
+		return User{}, ErrPassword // nobody's: it need not be counted
+	}
+	key := u.turn(name)
 	u.mu.Lock()
 	a, known := u.accounts[name]
-	key := name
-	if !known {
-		key = "" // all strangers together
-	}
 	if u.now().Before(u.wrong[key].last.Add(pause(u.wrong[key].n))) {
 		u.mu.Unlock()
 		return User{}, ErrTooOften
@@ -239,9 +249,6 @@ func (u *Users) Verify(ctx context.Context, name, password string) (User, error)
 	// It is wrong until it is known to be right: else many could be tried at once.
 	u.wrong[key] = attempts{u.wrong[key].n + 1, u.now()}
 	u.mu.Unlock()
-	if len(password) > mostPassword {
-		return User{}, ErrPassword
-	}
 	select {
 	case u.hashing <- struct{}{}:
 		defer func() { <-u.hashing }()
@@ -255,7 +262,7 @@ func (u *Users) Verify(ctx context.Context, name, password string) (User, error)
 		if now, ok := u.accounts[name]; !ok || now.Hash != a.Hash {
 			return User{}, ErrPassword // removed or changed meanwhile
 		}
-		delete(u.wrong, name)
+		delete(u.wrong, u.turn(name))
 		return a.User, nil
 	}
 	u.wrong[key] = attempts{u.wrong[key].n, u.now()}

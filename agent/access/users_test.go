@@ -3,9 +3,11 @@ package access_test
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -121,7 +123,7 @@ func TestUsers_WrongPasswordsWait(t *testing.T) {
 			try("stranger", "wrong", access.ErrPassword)
 		}
 		try("anna", good, access.ErrTooOften)
-		try("another stranger", "wrong", access.ErrTooOften)
+		try("stranger", "wrong", access.ErrTooOften)
 		try("boris", good, nil)
 		time.Sleep(time.Second)
 		try("anna", "wrong", access.ErrPassword)
@@ -131,6 +133,46 @@ func TestUsers_WrongPasswordsWait(t *testing.T) {
 		try("anna", good, nil)
 		try("anna", "wrong", access.ErrPassword)
 		try("anna", good, nil)
+	})
+}
+
+// Whoever tries a name, known or not, is told the same at the same moments, however
+// many other strangers are tried meanwhile.
+func TestUsers_NamesCannotBeFoundOut(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "users.json")
+	synctest.Test(t, func(t *testing.T) {
+		u := openUsers(t, path)
+		if err := u.Add("anna", access.Role{Scope: access.ScopeJournal}, good); err != nil {
+			t.Fatal(err)
+		}
+		answers := map[string][]string{}
+		for step := range 30 {
+			for _, name := range []string{"anna", "nobody"} {
+				password := "wrong"
+				if step%7 == 6 {
+					password = strings.Repeat("long", 1024)
+				}
+				_, err := u.Verify(t.Context(), name, password)
+				if err == nil {
+					t.Fatalf("%s was let in", name)
+				}
+				answers[name] = append(answers[name], err.Error())
+			}
+			if step%10 == 0 {
+				for i := range 5 {
+					if _, err := u.Verify(t.Context(), fmt.Sprintf("stranger-%d-%d", step, i), "wrong"); !errors.Is(err, access.ErrPassword) {
+						t.Fatalf("a name tried for the first time: %v", err)
+					}
+				}
+			}
+			time.Sleep(time.Duration(step) * time.Second / 2)
+		}
+		if !slices.Equal(answers["anna"], answers["nobody"]) {
+			t.Errorf("a known name:   %q\nan unknown one: %q", answers["anna"], answers["nobody"])
+		}
+		if !slices.Contains(answers["anna"], access.ErrTooOften.Error()) || !slices.Contains(answers["anna"], access.ErrPassword.Error()) {
+			t.Errorf("not both answers: %q", answers["anna"])
+		}
 	})
 }
 

@@ -106,3 +106,15 @@ func TestHeaders(t *testing.T) {
 		}
 	}
 }
+
+// The page says the same to a wrong password of a user and to a name that nobody has.
+func TestSignIn_NamesCannotBeFoundOut(t *testing.T) {
+	p := newRig(t).stranger()
+	for range 3 {
+		_, _, known := p.post("/signin", url.Values{"name": {"manager"}, "password": {"wrong password"}})
+		_, _, unknown := p.post("/signin", url.Values{"name": {"nobody"}, "password": {"wrong password"}})
+		if strings.ReplaceAll(known, "manager", "nobody") != unknown {
+			t.Fatalf("a known name:\n%s\nan unknown one:\n%s", known, unknown)
+		}
+	}
+}
