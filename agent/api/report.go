@@ -112,6 +112,13 @@ func (s *Server) Report(ctx context.Context, role access.Role, in *ReportInput, 
 		Format: in.Format, Language: in.Language, Agent: s.o.Agent, Period: p, Now: s.o.Now().In(s.o.Zone),
 		Filter: in.conditions(), Department: role.Department, Masked: role.MaskNumbers,
 	}
+	oldest, err := s.oldest()
+	if err != nil {
+		return report.Document{}, err
+	}
+	if oldest != 0 {
+		req.Oldest = oldest.Time().In(s.o.Zone)
+	}
 	if req.Format == "" {
 		req.Format = report.PDF
 	}

@@ -53,6 +53,7 @@ type StatisticsTables struct {
 	Tables   []StatisticsTable  `json:"tables" doc:"in the order in which they were asked for"`
 	Formulas []journal.Formula  `json:"formulas"`
 	Settings StatisticsSettings `json:"settings" doc:"that the formulas name"`
+	Oldest   call.Moment        `json:"oldest" doc:"when the oldest call of the journal began: before it nothing is known; null if there is none"`
 }
 
 // StatisticsTable is Statistics without what several have in common.
@@ -127,7 +128,11 @@ func (s *Server) statsTables(ctx context.Context, in *TablesInput) (*struct{ Bod
 		return nil, err
 	}
 	r := c.how.rules
-	out := StatisticsTables{Zone: c.how.zone.String(), Formulas: journal.Formulas(r), Settings: StatisticsSettings{
+	oldest, err := s.oldest()
+	if err != nil {
+		return nil, err
+	}
+	out := StatisticsTables{Zone: c.how.zone.String(), Oldest: oldest, Formulas: journal.Formulas(r), Settings: StatisticsSettings{
 		UniqueDepthMs: r.UniqueDepth.Milliseconds(), TargetMinTalkMs: r.TargetMinTalk.Milliseconds(), ShortAbandonMs: r.ShortAbandon.Milliseconds(),
 		LostWindowMs: r.LostWindow.Milliseconds(), ServiceLevelMs: r.ServiceLevel.Milliseconds(),
 	}}
@@ -162,6 +167,16 @@ func tableOf(name, stepName string, load bool) (t table, err error) {
 		return t, huma.Error422UnprocessableEntity(err.Error())
 	}
 	return table{name, stepName, by, step, load}, nil
+}
+
+// oldest is when the oldest call of the journal began; 0: there is none. It is no
+// secret of any call.
+func (s *Server) oldest() (call.Moment, error) {
+	recs, _, err := s.o.Store.Calls(storage.Query{Sort: "started_at", Limit: 1})
+	if err != nil || len(recs) == 0 {
+		return 0, err
+	}
+	return recs[0].StartedAt, nil
 }
 
 // count counts the calls of a filter for tables. An error is an answer.

@@ -164,12 +164,20 @@ func (c *content) tiles(p *paper) {
 	if c.compared() {
 		p.y += 11
 		p.text(left, p.y, faceNote, fill(c.w.Compared, c.w.dates(c.before)))
+	} else if c.tooNew() {
+		p.y += 11
+		p.text(left, p.y, faceNote, fill(c.w.TooNew, c.w.spell(c.w, c.Oldest, c.Oldest)))
 	}
 	p.y += 4
 }
 
-// compared says that there was something before.
-func (c *content) compared() bool { return c.previous.Calls > 0 }
+// compared says that there was something before, and that all of it is known.
+func (c *content) compared() bool { return c.previous.Calls > 0 && !c.tooNew() }
+
+// tooNew: the journal begins in the middle of the period before, or after it.
+func (c *content) tooNew() bool {
+	return !c.Oldest.IsZero() && !c.before.From.IsZero() && midnight(c.Oldest, 0, 0).After(c.before.From)
+}
 
 // changed writes how a figure has changed, green if that is good.
 func (c *content) changed(p *paper, x, y float64, f face, name string, now, before figure) {

@@ -41,6 +41,9 @@ type Request struct {
 	Period   Period
 	// Now is when the report is made; its zone is that of days and hours.
 	Now time.Time
+	// Oldest is when the oldest call of the journal began: what was before it is not
+	// known, and so not compared with. Zero: there is none.
+	Oldest time.Time
 	// Filter says in words what narrows Source; the period is not in it.
 	Filter []Condition
 	// Department and Masked say what the reader sees, if not everything.

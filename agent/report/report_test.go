@@ -102,6 +102,23 @@ func (w written) clock(ms int64) string {
 	return fmt.Sprintf("%d:%02d", int(d.Minutes()), int(d.Seconds())%60)
 }
 
+// What the journal does not know all of is not compared with.
+func TestReport_PDFOfANewJournal(t *testing.T) {
+	m, r := october(t)
+	r.Language = report.English
+	for oldest, want := range map[time.Time]bool{
+		{}:                              true,
+		r.Period.From.AddDate(0, -1, 0): true,
+		r.Period.From.AddDate(0, -1, 3): false,
+	} {
+		r.Oldest = oldest
+		all := strings.Join(pages(t, made(t, r, m)), "")
+		if got := strings.Contains(all, "Compared with"); got != want || strings.Contains(all, "The journal begins on ") == want {
+			t.Errorf("a journal that begins at %v: compared: %v", oldest, got)
+		}
+	}
+}
+
 // The PDF of a month says what the statistics of the same calls say, in both
 // languages, on numbered pages.
 func TestReport_PDFSaysWhatStatisticsSay(t *testing.T) {

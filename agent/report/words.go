@@ -15,7 +15,7 @@ type words struct {
 	Title, Page, Continued, Filter, Department, Masked, SoFar string
 	Feed, FeedGrew, Made                                      string
 	Summary, SummaryMissed, Empty                             string
-	Compared, Before, Change                                  string
+	TooNew, Compared, Before, Change                          string
 	Sections                                                  map[string]string
 	Figures                                                   map[string]figureWords
 	ByStep, StepHead                                          map[journal.Step]string

@@ -14,6 +14,7 @@ func english() *words {
 		Summary:       "%s in the period, of which %s.",
 		SummaryMissed: "%s answered, %s missed.",
 		Empty:         "There are no calls in this period.",
+		TooNew:        "The journal begins on %s: there is no whole period before to compare with",
 		Compared:      "Compared with %s", Before: "Before", Change: "Change",
 		Sections: map[string]string{
 			"figures": "Figures", "inbound": "Inbound", "wait": "Waits", "talk": "Talks", "outbound": "Outbound and internal",

@@ -14,6 +14,7 @@ func russian() *words {
 		Summary:       "За период %s, из них %s.",
 		SummaryMissed: "Отвечено %s, пропущено %s.",
 		Empty:         "За этот период звонков нет.",
+		TooNew:        "Журнал ведётся с %s: целого прошлого периода для сравнения в нём нет",
 		Compared:      "Сравнение: %s", Before: "Было", Change: "Изменение",
 		Sections: map[string]string{
 			"figures": "Показатели", "inbound": "Входящие", "wait": "Ожидание", "talk": "Разговоры", "outbound": "Исходящие и внутренние",

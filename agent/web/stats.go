@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"calljournal/agent/api"
+	"calljournal/agent/call"
 	"calljournal/agent/journal"
 )
 
@@ -36,7 +37,8 @@ var groupings = []string{"employee", "department", "queue", "line", "source", "t
 // statsPage is what the template of the page is given.
 type statsPage struct {
 	*selection
-	Compared *period // the period before, nil if there is none
+	Compared *period     // the period before, nil if there is none
+	TooNew   call.Moment // when the journal begins, if that is after the period before; 0: it is not
 	By       string
 	Cards    []card
 	Course   *chart // by hour, day, week or month: answered, outbound, missed
@@ -105,7 +107,11 @@ func (st *statsPage) ask() error {
 		total, load = row.Figures, *row.Load
 	}
 	var before *journal.Figures
-	if b, ok := st.Period.before(st.now); ok {
+	b, ok := st.Period.before(st.now)
+	if oldest := tables.Oldest; ok && oldest != 0 && b.From.Before(dayAfter(oldest.Time().In(b.From.Location()), 0)) {
+		st.TooNew, ok = oldest, false // half a period is nothing to compare with
+	}
+	if ok {
 		q := st.question("total")
 		b.ask(q)
 		earlier, err := st.visit.Client.StatsTables(st.visit.Context(), q)

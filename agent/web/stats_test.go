@@ -197,6 +197,30 @@ func TestStats_SharesAndTimes(t *testing.T) {
 	}
 }
 
+// With the period before is compared only if the journal knows all of it.
+func TestStats_Compared(t *testing.T) {
+	at := func(id string, ago time.Duration) *call.Record {
+		c := someCall(id)
+		c.StartedAt = call.MomentOf(time.Now().Add(-ago))
+		c.EndedAt = c.StartedAt.Add(time.Minute)
+		return c
+	}
+	const day = 24 * time.Hour
+	r := newRig(t, at("main:1", time.Minute), at("main:2", 9*day))
+	p := r.signedIn("manager")
+	compared := func() (bool, bool) {
+		_, _, page := p.get("/stats?period=7d")
+		return strings.Contains(page, "Compared with"), strings.Contains(page, "The journal begins on")
+	}
+	if is, tooNew := compared(); is || !tooNew {
+		t.Errorf("half a period is compared with (%v), or nobody says why not (%v)", is, !tooNew)
+	}
+	r.add(at("main:3", 20*day))
+	if is, tooNew := compared(); !is || tooNew {
+		t.Errorf("compared: %v, too new: %v", is, tooNew)
+	}
+}
+
 // Sorting, tabs and the period keep what else is asked for.
 func TestStats_LinksKeepTheFilter(t *testing.T) {
 	p := newRig(t, someCompany(200)...).signedIn("manager")

@@ -41,6 +41,7 @@ type shown struct {
 	Data    any
 	Head    uint64 // of the journal, before Data was read
 	Problem string // instead of Data: what the interface said against it
+	Anew    string // with a Problem: where the same page is without what was asked for, "" if that is nowhere
 	Status  int
 }
 
@@ -129,6 +130,9 @@ func (s *Site) show(w http.ResponseWriter, r *http.Request, u *access.User, name
 	}
 	if err != nil {
 		out.Status, out.Problem = s.problem(r, lang, err)
+		if r.Method == http.MethodGet && r.URL.RawQuery != "" && out.Status == http.StatusUnprocessableEntity {
+			out.Anew = r.URL.Path
+		}
 		if w.Header().Get("Retry-After") == "" && out.Status == http.StatusServiceUnavailable {
 			w.Header().Set("Retry-After", "5")
 		}
