@@ -6,6 +6,6 @@
 //
 //	calljournal.service ──▶ embed ──▶ calljournal service install
 //	calljournal.toml    ──▶ embed ──▶ calljournal setup: the configuration
-//	pbx/*               ──▶ embed ──▶ calljournal setup: what lets it in; README
+//	pbx/*               ──▶ embed ──▶ calljournal setup: what lets it in; manual
 //	      └──────────────────────────▶ deb, rpm
 package packaging

@@ -31,7 +31,7 @@ var Example string
 var CollectExample string
 
 // What lets calljournal in: a user of Asterisk's manager interface, and one of
-// FreeSWITCH's directory, each with no more rights than the rules need. The README
+// FreeSWITCH's directory, each with no more rights than the rules need. The manual
 // shows the same; `calljournal setup` puts user, secret and address in.
 //
 //go:embed pbx/asterisk.conf

@@ -178,25 +178,28 @@ func TestMonitoring_NamesMetricsThatAreThere(t *testing.T) {
 	}
 }
 
-// The lines that let calljournal in are those of the README.
-func TestUsers_AreThoseOfTheREADME(t *testing.T) {
-	readme, err := os.ReadFile(filepath.Join("..", "README.md"))
-	if err != nil {
-		t.Fatal(err)
+// The lines that let calljournal in are those of the manual, where their comments are
+// in its language.
+func TestUsers_AreThoseOfTheManual(t *testing.T) {
+	comment := regexp.MustCompile(`(?m) *;.*$`)
+	for _, l := range languages {
+		page, err := os.ReadFile(filepath.Join("doc", l, "pbx.md"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, text := range []string{packaging.AsteriskUser, packaging.FreeSWITCHUser, packaging.FreeSWITCHSocket} {
+			if !strings.Contains(comment.ReplaceAllString(string(page), ""), comment.ReplaceAllString(text, "")) {
+				t.Errorf("doc/%s/pbx.md does not show:\n%s", l, text)
+			}
+		}
 	}
 	for _, text := range []string{packaging.AsteriskUser, packaging.FreeSWITCHUser} {
-		if !strings.Contains(string(readme), text) {
-			t.Errorf("the README does not show:\n%s", text)
-		}
 		if !strings.Contains(text, packaging.ExampleUser) || strings.Count(text, packaging.ExampleSecret) != 1 {
 			t.Errorf("there is no place for user and secret:\n%s", text)
 		}
 	}
 	if !strings.Contains(packaging.AsteriskUser, packaging.ExamplePermit) {
 		t.Error("there is no place for the address")
-	}
-	if !strings.Contains(string(readme), packaging.FreeSWITCHSocket) {
-		t.Errorf("the README does not show:\n%s", packaging.FreeSWITCHSocket)
 	}
 }
 
