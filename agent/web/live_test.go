@@ -71,7 +71,7 @@ func TestLive(t *testing.T) {
 		`data-call="main:menu" data-state="ivr" data-level="good"`, `data-call="main:again" data-state="ring" data-level="bad"`,
 		`data-call="main:out" data-state="ring">`, `data-call="main:talk" data-state="talk">`,
 		`data-count="45000" data-judged>0:45</time>`, `data-count="65000">1:05</time>`, `data-queue="sales" data-level="bad"`,
-		`data-rings="101"`, "Анна Петрова", "Олег Ли", "Сайт", "1 waits", ">late<", ">soon late<", ">in time<",
+		`data-rings="101"`, "Анна Петрова", "Олег Ли", "Сайт", "1 waiting", ">late<", ">soon late<", ">in time<",
 		`id="live-calls">6<`, `id="live-talking">1<`, `id="live-waiting">5<`, `id="live-ringing">1<`,
 		"PBX branch is not connected", `data-follow="/v1/live"`, `data-event="calls"`, `data-service-level="20000"`,
 	} {

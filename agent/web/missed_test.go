@@ -134,7 +134,7 @@ func TestMissed(t *testing.T) {
 		t.Fatalf("to do: %v\n%s", got, text)
 	}
 	for _, want := range []string{
-		"2 people wait", "the longest for 20 h", "2 times:", `href="/calls/main:old2"`, `href="/calls/main:old1"`, "Сайт", "sales", "Анна Петрова",
+		"2 people are waiting", "the longest for 20 h", "2 times:", `href="/calls/main:old2"`, `href="/calls/main:old1"`, "Сайт", "sales", "Анна Петрова",
 		`href="tel:&#43;79161230001"`, "1 attempt", `data-level="bad"`, `data-follow="/changes"`,
 	} {
 		if !strings.Contains(text, want) {
