@@ -62,12 +62,15 @@ func (s *story) view() *view {
 		return nil
 	}
 	v.start = s.order[0].created
+	if caller := s.joinedFromOutside(v); caller != nil {
+		v.first, v.start = caller, caller.created
+	}
 	v.inbound = !v.originated && s.outside(v.first) && !(v.first.unseen && !v.first.calling)
 	v.talks, v.turns = s.listen(v.first.id, s.lastMoment())
 	v.caller = s.legs[v.turns[len(v.turns)-1].leg]
 	s.passedOn(v)
 	s.ending(v)
-	v.talks = clip(v.talks, v.start, v.end)
+	v.talks = s.handOver(clip(v.talks, v.start, v.end))
 	for _, l := range s.order {
 		if !l.real() || l == v.first || s.consultation(l, v) {
 			continue
@@ -85,6 +88,18 @@ func (s *story) view() *view {
 	return v
 }
 
+// handOver closes the moment that a PBX needs to join the caller with somebody
+// who was on the line already, as after a consultation: he waits for nobody.
+func (s *story) handOver(talks []stretch) []stretch {
+	for i := 1; i < len(talks); i++ {
+		before, next := talks[i-1], &talks[i]
+		if !before.conference && !next.conference && next.from > before.to && next.from.Sub(before.to) < time.Second && s.legs[next.with[0]].up(before.to) {
+			next.from = before.to
+		}
+	}
+	return talks
+}
+
 // firstParty is the leg with which the call began. A call that the PBX itself
 // made begins with whoever answered it first, for a phone may send it on to
 // another, or several ring.
@@ -95,6 +110,26 @@ func (s *story) firstParty(originated bool) (first *leg) {
 		}
 	}
 	return first
+}
+
+// joinedFromOutside is the caller from outside with whom an employee was joined
+// who had been on the line before: he waited there for calls, as an agent of a
+// queue may, or he was in a talk with a colleague, to whom the caller was then
+// given. It is the caller's call. One in which an employee had called outside
+// himself stays what it is.
+func (s *story) joinedFromOutside(v *view) *leg {
+	if v.originated || !v.first.calling || s.outside(v.first) {
+		return nil
+	}
+	for _, l := range s.order {
+		if l.real() && s.outside(l) {
+			if l.calling {
+				return l
+			}
+			return nil
+		}
+	}
+	return nil
 }
 
 // originated: the PBX made the first leg by itself, or says that a program
@@ -248,7 +283,11 @@ func text(v string) *string {
 }
 
 func (s *story) times(v *view, r *Record) {
-	s.because("started_at", "the call's first channel appeared", s.order[0].factOf(LegCreated, LegSeen))
+	if v.start == s.order[0].created {
+		s.because("started_at", "the call's first channel appeared", s.order[0].factOf(LegCreated, LegSeen))
+	} else {
+		s.because("started_at", "the caller came from outside; the employee was on the line before", v.first.factOf(LegCreated, LegSeen))
+	}
 	switch {
 	case v.caller.hungUp != 0 && v.caller.hungUp == v.end:
 		s.because("ended_at", "the far end of the caller's channel left", v.caller.factOf(LegHungUp, LegEnded))

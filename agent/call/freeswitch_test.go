@@ -187,7 +187,7 @@ func TestFreeSWITCH_AttendedByFeatureCode(t *testing.T) {
 		state(4000, fsEnd("b", "NORMAL_CLEARING", call.EndedByFarEnd, 10, 1000)).fsBridge(4040, call.Joined, "a", "d").
 		state(6000, fsEnd("d", "NORMAL_CLEARING", call.EndedByFarEnd, 2000, 3000)).fsBridge(6000, call.Parted, "a", "d").
 		state(6000, fsEnd("a", "NORMAL_CLEARING", call.EndedByPBX, 0, 1000)).
-		want(map[string]any{"status": "answered", "answered_by": "1001", "last_talked_by": "1002", "hold": 2000, "talk": 4960, "total": 6000,
+		want(map[string]any{"status": "answered", "answered_by": "1001", "last_talked_by": "1002", "hold": 2000, "talk": 5000, "total": 6000,
 			"ended_by": "callee", "transfers": "attended 1001>1002 true;"})
 
 	// 1002 refuses, or leaves again: the caller is taken back.
@@ -396,4 +396,55 @@ func TestFreeSWITCH_ListeningInByALongNumber(t *testing.T) {
 		state(20, call.Event{Kind: call.Executed, Leg: "a", App: call.AppSpy}).
 		state(3000, fsEnd("a", "NORMAL_CLEARING", call.EndedByFarEnd, 0, 20)).
 		want(map[string]any{"direction": "internal", "from": "1004", "to": "7811001", "status": "self_service"})
+}
+
+func TestFreeSWITCH_AnAgentOnTheLineBefore(t *testing.T) {
+	// Agents who stay on the line (uuid-standby, fifo out wait) were there before the caller.
+	newFS(t).state(0, fsIn("g", "internal", "1004", "9197")).state(20, of(call.LegAnswered, "g")).
+		state(5000, fsIn("a", "external", "79161234567", "74951230101")).state(5020, of(call.LegAnswered, "a")).
+		state(5020, call.Event{Kind: call.Queued, Leg: "a", Queue: "sales"}).
+		state(6000, call.Event{Kind: call.QueueMember, Leg: "a", Peer: "g", Queue: "sales", Number: "1004"}).fsBridge(6100, call.Joined, "a", "g").
+		state(8000, fsEnd("a", "NORMAL_CLEARING", call.EndedByFarEnd, 5000, 5020)).state(8010, fsEnd("g", "NORMAL_CLEARING", call.EndedByPBX, 0, 20)).
+		want(map[string]any{"direction": "inbound", "from": "79161234567", "to": "74951230101", "status": "answered", "answered_by": "1004",
+			"wait": 1100, "talk": 1900, "total": 3000, "ended_by": "caller"})
+}
+
+func TestFreeSWITCH_CallerGivenToWhomOneTalkedWithBefore(t *testing.T) {
+	given := &call.TransferFact{Type: call.TransferAttended, Transferer: "b", Second: "k", Transferee: "a", Target: "m", External: true}
+	newFS(t).state(0, fsIn("k", "internal", "1001", "1002")).state(10, fsOut("m", "k", "1002", "1002")).
+		state(1000, of(call.LegAnswered, "m")).state(1000, of(call.LegAnswered, "k")).fsBridge(1000, call.Joined, "k", "m").
+		state(2000, fsIn("a", "external", "79161234567", "74951230101")).state(2010, fsOut("b", "a", "1001", "1001")).state(2100, of(call.LegRinging, "b")).
+		state(3000, call.Event{Kind: call.Held, Leg: "k"}).state(3000, of(call.LegAnswered, "b")).state(3000, of(call.LegAnswered, "a")).fsBridge(3000, call.Joined, "a", "b").
+		state(4000, call.Event{Kind: call.Held, Leg: "b"}).state(4000, call.Event{Kind: call.Resumed, Leg: "k"}).
+		fsBridge(5000, call.Parted, "k", "m").state(5000, fsEnd("k", "NORMAL_CLEARING", call.EndedByPBX, 0, 1000)).
+		state(5000, call.Event{Kind: call.Transferred, Leg: "b", Peer: "a", Transfer: given}).state(5000, fsEnd("b", "NORMAL_CLEARING", call.EndedByPBX, 2010, 3000)).
+		fsBridge(5000, call.Parted, "a", "b").fsBridge(5150, call.Joined, "a", "m").
+		state(7000, fsEnd("a", "NORMAL_CLEARING", call.EndedByFarEnd, 2000, 3000)).state(7000, fsEnd("m", "NORMAL_CLEARING", call.EndedByPBX, 10, 1000)).
+		want(map[string]any{"direction": "inbound", "from": "79161234567", "answered_by": "1001", "last_talked_by": "1002", "wait": 1000, "talk": 4000,
+			"hold": 1000, "total": 5000, "transfers": "attended 1001>1002 true;"})
+}
+
+func TestFreeSWITCH_OnePhoneOfAnOriginateAfterTheOther(t *testing.T) {
+	phone := func(id call.LegID, number, shown string) call.Event {
+		e := fsOut(id, "", number, number)
+		e.Link, e.Connected = string(id), shown
+		return e
+	}
+	originate := func(shown string, later int) *script {
+		return newFS(t).state(0, phone("b", "1001", "79035550302")).state(100, of(call.LegRinging, "b")).
+			state(2000, fsEnd("b", "NO_ANSWER", call.EndedByPBX, 0, 0)).state(2000+later, phone("c", "1002", shown)).
+			state(3000, of(call.LegAnswered, "c")).state(3000, fsOut("x", "c", "provider", "79035550302")).state(4000, of(call.LegAnswered, "x")).
+			fsBridge(4000, call.Joined, "c", "x").
+			state(5000, fsEnd("c", "NORMAL_CLEARING", call.EndedByFarEnd, 2000, 3000)).state(5000, fsEnd("x", "NORMAL_CLEARING", call.EndedByPBX, 3000, 4000))
+	}
+	originate("79035550302", 20).want(map[string]any{"direction": "outbound", "origin": "originated", "from": "1002", "to": "79035550302", "wait": 4000, "talk": 1000})
+	for name, s := range map[string]*script{"for another client": originate("79035550303", 20), "a while later": originate("79035550302", 600)} {
+		ids := map[string]bool{}
+		for _, r := range s.state(100_000, of(call.Ticked, "")).records {
+			ids[r.ID] = true
+		}
+		if len(ids) != 2 {
+			t.Errorf("%s: %d calls, want two", name, len(ids))
+		}
+	}
 }

@@ -271,6 +271,9 @@ func (t *Tracker) callOf(e Event) *held {
 		c = t.recalling(e)
 	}
 	if c == nil {
+		c = t.hunting(e)
+	}
+	if c == nil {
 		id := string(leg)
 		if link != "" {
 			id = link // the first channel of the call, though it was never seen
@@ -361,6 +364,38 @@ func (t *Tracker) recalling(e Event) *held {
 		r := t.rooms[t.in[waits][0]]
 		return r.kind == BridgeTalk && len(r.legs) == 1
 	})
+}
+
+// hunting: a program had employees' phones called one after the other for an
+// outside number. FreeSWITCH ties the legs of such an originate to nothing; but
+// the next phone is called in the moment in which the one before has failed, and
+// is shown the same number.
+func (t *Tracker) hunting(e Event) (found *held) {
+	asked := func(f *Event) bool {
+		return f.Kind == LegCreated && f.Originated && !f.Local && t.opts.Extensions.MatchString(f.Endpoint) &&
+			f.Connected != "" && !t.opts.Extensions.MatchString(f.Connected)
+	}
+	if !asked(&e) {
+		return nil
+	}
+	for _, c := range t.ended {
+		if c.up > 0 || len(c.facts) == 0 || !asked(&c.facts[0]) || c.facts[0].Connected != e.Connected || found != nil && found.id < c.id {
+			continue
+		}
+		over := Moment(0)
+		for i := range c.facts {
+			switch f := &c.facts[i]; f.Kind {
+			case LegAnswered:
+				over = 1<<63 - 1 // it came to a talk, or to a busy client
+			case LegEnded:
+				latest(&over, f.At)
+			}
+		}
+		if e.At.Sub(over).Abs() < momentary {
+			found = c
+		}
+	}
+	return found
 }
 
 // find is the open call of which is says yes; of several, the one whose id comes
