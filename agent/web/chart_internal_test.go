@@ -130,7 +130,7 @@ func TestFigure_Change(t *testing.T) {
 		{"calls", n(9_960), n(10_000), "▼", "0.4\u00a0%", "was 10,000", ""},
 		{"calls", n(100_001), n(100_000), "▲", "0.1\u00a0%", "was 100,000", ""},
 		{"calls", n(3), n(3), "", "no change", "was 3", ""},
-		{"calls", n(3), n(0), "▲", "none before", "was 0", ""},
+		{"calls", n(3), n(0), "▲", "none before", "", ""},
 		{"service_level", n(825), n(800), "▲", "2.5\u00a0pp", "was 80.0\u00a0%", "good"},
 		{"wait_average_ms", n(30_000), n(20_000), "▲", "50\u00a0%", "was 0:20", "bad"},
 	} {

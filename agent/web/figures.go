@@ -119,7 +119,7 @@ func (f figure) change(l *language, now, before *int64) *change {
 	case f.kind == share:
 		c.Text = l.Decimal(float64(max(by, -by))/10, 1) + "\u00a0" + l.Text("stats.points")
 	case *before == 0:
-		c.Text = l.Text("stats.fromnothing")
+		c.Text, c.Title = l.Text("stats.fromnothing"), ""
 	default:
 		by, digits := 100*float64(max(by, -by))/float64(*before), 0
 		if by < 1 {

@@ -264,6 +264,7 @@ func (l *language) Bytes(n int64) string {
 //	between FROM TO   1:05
 //	yes *BOOL         whether it is known and true
 //	finding FINDING   what is wrong; "" if there are no words for its kind
+//	faxresult RESULT  what became of a fax; a null is a dash
 //	span PERIOD       2–8 марта 2026
 //	cause CAUSE       the hang-up cause      reason RECORD     why it has its status, or ""
 //	money COST        12,60 ₽; a null is a dash
@@ -328,6 +329,12 @@ func (l *language) funcs(zone *time.Location, now func() time.Time) template.Fun
 		"yes":     func(b *bool) bool { return b != nil && *b },
 		"span":    l.Span,
 		"finding": func(f api.Finding) string { return l.Finding(f, brief) },
+		"faxresult": func(result *string) string {
+			if key := strings.ToLower(plain(result)); l.words["faxresult."+key] != "" {
+				return l.words["faxresult."+key]
+			}
+			return cmp.Or(plain(result), unknown)
+		},
 		"segment": url.PathEscape,
 		"id":      func(call string) string { return "call-" + elementID(call) },
 		"words":   func(list ...string) []string { return list },

@@ -98,6 +98,14 @@ type accessPage struct {
 
 const accessLimit = "50"
 
+// Named is who asked: what he is in the reader's language, and his name.
+func (p *accessPage) Named(who string) string {
+	if kind, name, ok := strings.Cut(who, " "); ok && (kind == "user" || kind == "token") {
+		return p.lang.Word("asked", kind) + " " + name
+	}
+	return who
+}
+
 // Asked is a filter of the log in the reader's words, without what says only how
 // the answer was to look.
 func (p *accessPage) Asked(filter string) string {

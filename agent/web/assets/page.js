@@ -3,12 +3,16 @@
 "use strict";
 
 (function () {
-	// On a telephone the menu is wider than the screen: where one is stays in sight.
-	const here = document.querySelector(".bar nav [aria-current]");
-	if (here) {
-		const menu = here.closest("nav");
-		menu.scrollLeft = here.offsetLeft - menu.offsetLeft - (menu.clientWidth - here.offsetWidth) / 2;
+	// On a narrow screen the menu, the periods and other choices are rows that are
+	// moved along: what is chosen should be seen.
+	function showChosen() {
+		for (const now of document.querySelectorAll(".bar nav [aria-current], .choices [aria-current]")) {
+			const row = now.closest("nav, .choices"), at = now.getBoundingClientRect(), whole = row.getBoundingClientRect();
+			row.scrollLeft += at.left + at.width / 2 - whole.left - whole.width / 2; // the row alone: the page stays where it is
+		}
 	}
+	showChosen();
+	document.addEventListener("htmx:afterSettle", showChosen);
 
 	// An answer that is a page with a problem on it is shown like any other; but what
 	// follows the journal stays as it was, and follows on.

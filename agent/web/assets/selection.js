@@ -2,17 +2,6 @@
 "use strict";
 
 (function () {
-	// On a narrow screen the periods are a row that is moved along: the one that is
-	// shown should be seen.
-	function showPeriod() {
-		const now = document.querySelector(".choices [aria-current]"), row = now?.closest(".choices");
-		if (!row) return;
-		const at = now.getBoundingClientRect(), whole = row.getBoundingClientRect();
-		row.scrollLeft += at.left + at.width / 2 - whole.left - whole.width / 2; // the row alone: the page stays where it is
-	}
-	showPeriod();
-	document.addEventListener("htmx:afterSettle", showPeriod);
-
 	document.addEventListener("click", function (e) {
 		for (const pick of document.querySelectorAll("details.pick[open]")) {
 			if (!pick.contains(e.target)) pick.open = false;
