@@ -315,13 +315,12 @@ func (b *books) put(batch *storage.Batch) error {
 }
 
 // outcome stores what the engine found by itself.
-func (b *books) outcome(batch *storage.Batch, find func(journal.Past) (*journal.Outcome, error)) (changed int, err error) {
-	err = b.store.Past(func(p journal.Past) error {
+func (b *books) outcome(batch *storage.Batch, find func(journal.Past) (*journal.Outcome, error)) error {
+	err := b.store.Past(func(p journal.Past) error {
 		out, err := find(p)
 		if err != nil {
 			return err
 		}
-		changed = len(out.Calls)
 		for i := range out.Calls {
 			batch.Entries = append(batch.Entries, storage.Entry{Op: storage.OpCall, Call: out.Calls[i].Now})
 		}
@@ -329,13 +328,13 @@ func (b *books) outcome(batch *storage.Batch, find func(journal.Past) (*journal.
 		return nil
 	})
 	if err != nil {
-		return 0, err
+		return err
 	}
 	b.pack(batch)
 	if len(batch.Entries)+len(batch.Moves)+len(batch.State) == 0 {
-		return 0, nil // nothing was found, and nothing waits
+		return nil // nothing was found, and nothing waits
 	}
-	return changed, b.put(batch)
+	return b.put(batch)
 }
 
 const lostAtOnce = 256
@@ -343,10 +342,9 @@ const lostAtOnce = 256
 // tick lets time pass: calls that nobody called back become lost, at most so many
 // at a time.
 func (b *books) tick() error {
-	_, err := b.outcome(&storage.Batch{}, func(p journal.Past) (*journal.Outcome, error) {
+	return b.outcome(&storage.Batch{}, func(p journal.Past) (*journal.Outcome, error) {
 		return b.engine.Tick(p, call.MomentOf(b.now()), lostAtOnce)
 	})
-	return err
 }
 
 // trouble tells of work that is tried again later.

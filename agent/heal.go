@@ -198,7 +198,8 @@ func (a *Agent) lookAtRecords(ctx context.Context, l *link) (more bool, err erro
 		if save.At.IsZero() {
 			return false, nil
 		}
-		return false, a.hand(ctx, healing{link: l, generation: generation, next: save})
+		a.hand(ctx, healing{link: l, generation: generation, next: save})
+		return false, nil
 	}
 	read, err := h.source.Read(mem.Position)
 	if err != nil {
@@ -228,7 +229,8 @@ func (a *Agent) lookAtRecords(ctx context.Context, l *link) (more bool, err erro
 			return false, err
 		}
 	}
-	return read.More, a.hand(ctx, in)
+	a.hand(ctx, in)
+	return read.More, nil
 }
 
 // mark notes where the records end. It gives the one that the journal should have
@@ -334,13 +336,12 @@ func (a *Agent) closedCalls(l *link, rows []call.Event) (map[string]string, erro
 }
 
 // hand gives a reading to ingest and waits until it is taken.
-func (a *Agent) hand(ctx context.Context, in healing) error {
+func (a *Agent) hand(ctx context.Context, in healing) {
 	select {
 	case a.heals <- in:
 	case <-ctx.Done():
 	case <-a.idle:
 	}
-	return nil
 }
 
 // ---- ingest

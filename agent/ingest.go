@@ -99,8 +99,8 @@ func (a *Agent) ingest() {
 			handed++
 		case <-late.C:
 			g.due = g.changes > 0
-		case now := <-tick.C:
-			a.tick(&g, now)
+		case <-tick.C:
+			a.tick(&g)
 		case ask := <-a.asks:
 			ask()
 		}
@@ -130,7 +130,7 @@ func (a *Agent) takeWaiting(g *group) bool {
 // tick lets time pass for the trackers. Not for one whose facts are still on
 // their way: for it, it is as late as the last fact says, and a timeout that
 // fires on our clock would come before facts that are older.
-func (a *Agent) tick(g *group, now time.Time) {
+func (a *Agent) tick(g *group) {
 	a.heartbeat.Store(int64(a.now().Sub(a.begun)))
 	a.watch()
 	if a.o.Alive != nil {

@@ -159,7 +159,7 @@ func (b *books) pending() string {
 func (b *books) reviewSpam(history string) error {
 	m, _ := b.marked(history)
 	batch := &storage.Batch{}
-	_, err := b.outcome(batch, func(p journal.Past) (*journal.Outcome, error) {
+	err := b.outcome(batch, func(p journal.Past) (*journal.Outcome, error) {
 		touches, err := p.Touches(history, call.Moment(m.From), math.MaxInt64)
 		if err != nil {
 			return nil, err

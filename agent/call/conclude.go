@@ -21,7 +21,7 @@ func conclude(o Options, c *held, now Moment) (*Record, []Reason) {
 	s.times(v, r)
 	s.outcome(v, r)
 	r.Transfers = s.transfers(v)
-	r.Legs = s.legsOf(v, r)
+	r.Legs = s.legsOf(v)
 	s.media(v, r)
 	s.doubts(c, v, r)
 	s.honest(v, r)

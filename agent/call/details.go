@@ -177,7 +177,7 @@ func (s *story) moves(v *view) (out []Transfer) {
 				same := func(y Transfer) bool { return *y.To == n.Target && at.Sub(y.At).Abs() < time.Second }
 				if n.Target != "" && !slices.ContainsFunc(out, same) {
 					x := Transfer{Type: TransferRedirect, To: text(n.Target), At: at}
-					if by := s.keyedBy(v, at); by != nil {
+					if by := s.keyedBy(at); by != nil {
 						x.Type, x.By = TransferBlind, text(s.who(by))
 					}
 					out = append(out, x)
@@ -236,7 +236,7 @@ func (s *story) brokenOff(v *view, second Moment) Moment {
 // keyedBy is the phone that moved the other side by a key of its own, and left:
 // the last that its channel did was a transfer of its partner (mod_dptools:
 // transfer -bleg).
-func (s *story) keyedBy(v *view, at Moment) *leg {
+func (s *story) keyedBy(at Moment) *leg {
 	for _, l := range s.order {
 		h := l.history
 		if h != nil && h.Vars["last_app"] == "transfer" && strings.HasPrefix(h.Vars["last_arg"], "-bleg") && l.over().Sub(at).Abs() < time.Second {
@@ -435,7 +435,7 @@ func (s *story) redirected(e *Event, v *view) *Transfer {
 
 // ---- legs
 
-func (s *story) legsOf(v *view, r *Record) []Leg {
+func (s *story) legsOf(v *view) []Leg {
 	out := []Leg{}
 	for _, l := range s.order {
 		if !l.real() {

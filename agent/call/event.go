@@ -26,7 +26,7 @@ const (
 	LegAnswered                  // the leg is up
 	LegHungUp                    // the far end of this leg asked for the end; Cause
 	LegEnded                     // Cause, By (who sent the end), History
-	LegLink                      // Link: the leg now carries this linked id
+	LegLink                      // nobody states it: a linked id that changes proves nothing; the value stays taken
 	LegAlias                     // Peer: the id under which this leg was known before
 	LegPaired                    // Peer: the two halves of one Local or loopback channel; Unpairs when the pair leaves by itself
 
@@ -105,7 +105,7 @@ const (
 	AppRecord   // begins a recording: File
 	AppPlayback // an announcement or a menu is heard
 	AppBusy     // the PBX itself says busy, or congestion
-	AppHangup   // the dialplan ends the call
+	AppHangup   // nobody states it; the value stays taken
 	AppPickup
 )
 

@@ -142,26 +142,25 @@ func (f *folder) read(name string, most int64) ([]byte, error) {
 }
 
 // list gives the names in a subfolder, at most so many.
-func (f *folder) list(dir string, most int) (entries []fs.DirEntry, whole bool) {
+func (f *folder) list(dir string, most int) (entries []fs.DirEntry) {
 	d, err := f.root.Open(dir)
 	if err != nil {
-		return nil, true
+		return nil
 	}
 	defer d.Close()
 	for len(entries) < most {
 		some, err := d.ReadDir(min(1024, most-len(entries)))
 		entries = append(entries, some...)
 		if err != nil {
-			return entries, true
+			break
 		}
 	}
-	return entries, false
+	return entries
 }
 
 // subfolders are the names of folders in a folder, in order.
 func (f *folder) subfolders(dir string, most int) (names []string) {
-	entries, _ := f.list(dir, most)
-	for _, e := range entries {
+	for _, e := range f.list(dir, most) {
 		if e.IsDir() || e.Type()&fs.ModeSymlink != 0 {
 			names = append(names, e.Name())
 		}

@@ -135,7 +135,7 @@ func messages(f *folder, mailbox string) (all []*message) {
 		box := path.Join(context, mailbox)
 		for _, sub := range f.subfolders(box, mostFolders) {
 			dir := path.Join(box, sub)
-			entries, _ := f.list(dir, mostMessages)
+			entries := f.list(dir, mostMessages)
 			for _, e := range entries {
 				if stem, ok := strings.CutSuffix(e.Name(), ".txt"); ok && strings.HasPrefix(stem, "msg") {
 					if m := readMessage(f, dir, stem); m != nil {

@@ -77,7 +77,7 @@ func (l *listings) list(f *folder, dir string) listing {
 	if !ok || !modified.Equal(it.modified) || it.read.Sub(modified) < listingFresh {
 		it.byID = map[string][]string{}
 		if !modified.IsZero() {
-			entries, _ := f.list(dir, mostNames)
+			entries := f.list(dir, mostNames)
 			for _, e := range entries {
 				if isSound(e.Name()) {
 					for _, id := range callID.FindAllString(e.Name(), 4) {

@@ -120,7 +120,7 @@ func deleteMessage(f *folder, m *message) (files int, bytes int64, err error) {
 		return 0, 0, nil
 	}
 	names := []string{m.stem + ".txt"}
-	entries, _ := f.list(m.dir, mostMessages*4)
+	entries := f.list(m.dir, mostMessages*4)
 	for _, e := range entries {
 		if strings.HasPrefix(e.Name(), m.stem+".") && isSound(e.Name()) {
 			names = append(names, e.Name())
