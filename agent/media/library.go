@@ -218,26 +218,22 @@ func (l *Library) Fax(ctx context.Context, rec *call.Record) (*File, error) {
 var ErrSlow = errors.New("the folder does not answer")
 
 func (l *Library) open(ctx context.Context, find func(*look) (*File, error)) (*File, error) {
-	type answer struct {
-		file *File
-		err  error
-	}
-	got := make(chan answer, 1)
+	var (
+		file   *File
+		err    error
+		parted atomic.Bool // one of the two is done with it: who looks, or who waits
+	)
 	if !l.within(ctx, func() {
 		k := l.begin()
 		defer k.end()
-		file, err := find(k)
-		got <- answer{file, err}
-	}) {
-		go func() { // whenever it comes
-			if a := <-got; a.file != nil {
-				a.file.Close()
-			}
-		}()
+		file, err = find(k)
+		if parted.Swap(true) && file != nil {
+			file.Close() // nobody waits for it any more
+		}
+	}) && !parted.Swap(true) {
 		return nil, ErrSlow
 	}
-	a := <-got
-	return a.file, a.err
+	return file, err
 }
 
 // look is one look into the folders. What it opened and read it uses for all the
