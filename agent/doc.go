@@ -25,4 +25,19 @@
 // goroutine, so that the trackers never wait for a reading of the journal.
 //
 // The end, in order: links, forwarders and mail, events, the last group, servers, store.
+//
+// # The files
+//
+//	agent.go                        New, Run, and the end
+//	link.go connect.go              a link, kept up; the kinds of PBX
+//	ingest.go commit.go             facts, trackers, groups, commits
+//	books.go people.go erase.go     what one call says of another; what people say of calls
+//	heal.go                         gaps, from the PBX's own records
+//	live.go                         calls in progress, for screens
+//	retain.go sweep.go              what need not be kept: entries, and files of calls
+//	listen.go uplinked.go           where the interface is reached
+//	forward.go mail.go              who is sent what, as configuration and status have it
+//	settings.go reload.go           what a configuration says, also while calls are under way
+//	status.go metrics.go said.go    what the daemon says of itself
+//	capture.go replay.go            a link to and from a recording; no daemon takes part
 package agent
