@@ -429,7 +429,7 @@ func (s *story) rooms(v *view) []span {
 			}
 			s.apps(e, begin, end)
 		case Unqueued:
-			end("queue "+l+" "+e.Queue, e.At)
+			end("queue "+l+" "+e.Queue, s.queueLeft(v, e))
 		case Parked:
 			begin("park "+l, "park", e.Number, e.At)
 		case Unparked, ParkEnded:
@@ -474,7 +474,7 @@ func (s *story) rooms(v *view) []span {
 			out = append(out, span{"ring", l.ringing, stop, party})
 		}
 		if l != v.first || v.originated {
-			out = append(out, span{"call", l.created, stop, party})
+			out = append(out, span{"call", l.created, s.nextTalk(v, stop, l), party})
 		}
 	}
 	slices.SortStableFunc(out, func(a, b span) int { return cmp.Compare(a.from, b.from) })
@@ -509,6 +509,33 @@ func (s *story) joined(v *view, l *leg) Moment {
 		}
 	}
 	return l.answered
+}
+
+// nextTalk is until when the caller waits for a phone that has answered and is
+// not joined with him yet, as while it hears an announcement or must confirm:
+// until he talks with anybody, or the phone is gone.
+func (s *story) nextTalk(v *view, answered Moment, l *leg) Moment {
+	until := v.end
+	if over := l.over(); over != 0 {
+		until = min(until, max(over, answered))
+	}
+	for _, t := range v.talks {
+		if t.from >= answered {
+			until = min(until, t.from)
+		}
+	}
+	return until
+}
+
+// queueLeft is when the wait in a queue is over. A member that has answered may be
+// told something before he is joined with the caller, who goes on waiting.
+func (s *story) queueLeft(v *view, left *Event) Moment {
+	for _, l := range s.order {
+		if over := l.over(); l.queue == left.Queue && l.answered != 0 && l.answered <= left.At && (over == 0 || over > left.At) {
+			return s.nextTalk(v, left.At, l)
+		}
+	}
+	return left.At
 }
 
 func (s *story) apps(e *Event, begin func(key, kind, party string, at Moment), end func(string, Moment)) {

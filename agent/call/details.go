@@ -390,9 +390,11 @@ func (s *story) transferTarget(e *Event) string {
 	return s.whoIs(x.Target)
 }
 
-// redirected: a program or the operator moved the caller. Asterisk states
-// nothing of it: the caller leaves the talk first, nobody's far end has left,
-// and then the PBX calls somebody by another extension.
+// redirected: a program or the operator moved the caller, or the outside party
+// that had been called. Asterisk states nothing of it: that one leaves the talk
+// first, nobody's far end has left, and then the PBX calls somebody by another
+// extension. A transfer says so itself when it ends the talk; one before that
+// explains nothing.
 func (s *story) redirected(e *Event, v *view) *Transfer {
 	if e.Leg != v.caller.id || e.Dialled == "" {
 		return nil
@@ -406,15 +408,15 @@ func (s *story) redirected(e *Event, v *view) *Transfer {
 	if last == nil || e.At.Sub(last.to) > time.Second {
 		return nil
 	}
-	for _, id := range last.with {
-		if l := s.legs[id]; l.hungUp != 0 && l.hungUp <= e.At {
+	for _, id := range append(slices.Clone(last.with), v.first.id) {
+		if l := s.legs[id]; l.hungUp >= last.from && l.hungUp != 0 && l.hungUp <= e.At {
 			return nil
 		}
 	}
 	before := ""
 	for i := range s.facts {
 		f := &s.facts[i]
-		if f.Kind == Transferred && f.At >= last.to.Add(-time.Second) && f.At <= e.At {
+		if f.Kind == Transferred && f.At >= last.to.Add(-momentary) && f.At <= e.At {
 			return nil
 		}
 		if f.Kind == Dialled && f.Leg == e.Leg {
@@ -427,7 +429,8 @@ func (s *story) redirected(e *Event, v *view) *Transfer {
 			before = ""
 		}
 	}
-	if before == "" || before == e.Dialled {
+	called := v.caller != v.first && !v.caller.calling // it was called, and has nobody called by itself
+	if before == "" && !called || before == e.Dialled || asDialled(e.Dialled) == "" {
 		return nil
 	}
 	return &Transfer{Type: TransferRedirect, To: text(e.Dialled), At: last.to}

@@ -188,6 +188,81 @@ func TestTracker_ConsultationThatBecomesTheTransfer(t *testing.T) {
 	}
 }
 
+// moves has the caller leave the bridge b for the phone r by another extension.
+func (s *script) moves(ms int, caller call.LegID, from, to string) *script {
+	return s.state(ms, call.Event{Kind: call.Parted, Leg: caller, Bridge: from}).
+		state(ms+10, phone("r", to, "c")).
+		state(ms+11, call.Event{Kind: call.Dialled, Leg: caller, Peer: "r", Number: to, Dialled: to}).
+		state(ms+20, of(call.LegRinging, "r")).
+		state(ms+500, of(call.LegAnswered, "r")).
+		state(ms+501, in("b2", caller)).state(ms+501, in("b2", "r")).
+		state(ms+2000, of(call.LegHungUp, caller)).state(ms+2001, gone(caller, 16)).state(ms+2001, gone("r", 16))
+}
+
+func TestTracker_MovedByAProgram(t *testing.T) {
+	transfers := func(r call.Record) (out []string) {
+		for _, x := range r.Transfers {
+			out = append(out, fmt.Sprint(x.Type, " ", value(x.By), " ", value(x.To), " ", value(x.Answered)))
+		}
+		return out
+	}
+	t.Run("soon after a transfer", func(t *testing.T) {
+		s := newScript(t).answered().
+			state(1500, call.Event{Kind: call.LegCreated, Leg: "p2", Link: "p2", Channel: "PJSIP/101-p2", Endpoint: "101", State: call.StateCalling, Number: "101", Dialled: "102"}).
+			state(1510, phone("q", "102", "p2")).
+			state(1511, call.Event{Kind: call.Dialled, Leg: "p2", Peer: "q", Number: "102", Dialled: "102"}).
+			state(1600, of(call.LegAnswered, "q")).state(1600, in("b1", "q")).state(1600, in("b1", "p2")).
+			state(2000, call.Event{Kind: call.Parted, Leg: "p2", Bridge: "b1"}).state(2000, in("b1", "c")).
+			state(2000, call.Event{Kind: call.Transferred, Leg: "p", Peer: "c", Transfer: &call.TransferFact{
+				Type: call.TransferAttended, Transferer: "p", Second: "p2", Transferee: "c", Target: "q"}}).
+			state(2001, call.Event{Kind: call.Parted, Leg: "c", Bridge: "b"}).
+			state(2002, gone("p", 16)).state(2002, gone("p2", 16)).
+			moves(2800, "c", "b1", "103").state(4900, gone("q", 16))
+		if got, want := transfers(s.last()), []string{"attended 101 102 true", "redirect <nil> 103 true"}; !slices.Equal(got, want) {
+			t.Errorf("transfers are %q, want %q", got, want)
+		}
+	})
+	t.Run("the party that was called", func(t *testing.T) {
+		s := newScript(t).
+			state(0, call.Event{Kind: call.LegCreated, Leg: "c", Link: "c", Channel: "PJSIP/101-c", Endpoint: "101", State: call.StateCalling, Number: "101", Dialled: "79161234567"}).
+			state(10, call.Event{Kind: call.LegCreated, Leg: "o", Link: "c", Channel: "PJSIP/trunk-a-1", Endpoint: "trunk-a", State: call.StateDown}).
+			state(11, call.Event{Kind: call.Dialled, Leg: "c", Peer: "o", Number: "79161234567", Dialled: "79161234567"}).
+			state(1000, of(call.LegAnswered, "o")).state(1001, of(call.LegAnswered, "c")).
+			state(1002, in("b", "o")).state(1002, in("b", "c")).
+			state(1999, call.Event{Kind: call.Parted, Leg: "c", Bridge: "b"}).state(2001, gone("c", 16)).
+			moves(2000, "o", "b", "102")
+		if got, want := transfers(s.last()), []string{"redirect <nil> 102 true"}; !slices.Equal(got, want) {
+			t.Errorf("transfers are %q, want %q", got, want)
+		}
+	})
+}
+
+// A member of a queue, or a phone called from a menu, may be told something
+// before it is joined with the caller, who goes on waiting for it.
+func TestTracker_PhoneIsToldSomethingFirst(t *testing.T) {
+	for _, c := range []struct {
+		name        string
+		queue       string
+		ivr, queued int64
+	}{{"member of a queue", "sales", 500, 2500}, {"phone", "", 500, 0}} {
+		t.Run(c.name, func(t *testing.T) {
+			s := newScript(t).state(0, client("c")).state(0, of(call.LegAnswered, "c"))
+			if c.queue != "" {
+				s.state(490, call.Event{Kind: call.Executed, Leg: "c", App: call.AppPlayback}).state(500, call.Event{Kind: call.Queued, Leg: "c", Queue: c.queue})
+			}
+			s.state(500, phone("p", "101", "c")).state(501, call.Event{Kind: call.Dialled, Leg: "c", Peer: "p", Number: "101", Dialled: "s"}).
+				state(502, of(call.LegRinging, "p")).state(1500, of(call.LegAnswered, "p"))
+			if c.queue != "" {
+				s.state(1500, call.Event{Kind: call.Unqueued, Leg: "c", Queue: c.queue})
+			}
+			r := s.state(3000, in("b", "p")).state(3000, in("b", "c")).hungUp().last()
+			if value(r.IVRMs) != c.ivr || value(r.QueueMs) != c.queued || value(r.WaitMs) != int64(3000) {
+				t.Errorf("ivr_ms %v, queue_ms %v, wait_ms %v; want %d, %d, 3000", value(r.IVRMs), value(r.QueueMs), value(r.WaitMs), c.ivr, c.queued)
+			}
+		})
+	}
+}
+
 func TestTracker_ConsultationThatDoesNotIsACallOfItsOwn(t *testing.T) {
 	s := newScript(t).answered().
 		state(1600, call.Event{Kind: call.LegCreated, Leg: "k", Link: "k", Channel: "PJSIP/101-k", Endpoint: "101", State: call.StateCalling, Number: "101", Dialled: "102"}).
