@@ -22,6 +22,7 @@ type Answers struct {
 	Username string
 	Secret   config.Secret
 	Trunks   []string
+	Country  string // "": national numbers are not read
 }
 
 // Proposal is what is to be written, and what is to be done on the PBX's side.
@@ -230,6 +231,9 @@ func configText(f Found, a Answers, secretPath string) string {
 			quoted = append(quoted, strconv.Quote(t))
 		}
 		text = setLine(text, "trunks", "trunks = ["+strings.Join(quoted, ", ")+"]")
+	}
+	if a.Country != "" {
+		text = strings.Replace(text, "\n# country = \"RU\"\n", "\ncountry = "+strconv.Quote(a.Country)+"\n", 1)
 	}
 	return text
 }

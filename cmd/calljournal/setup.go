@@ -34,6 +34,7 @@ type setupVerb struct {
 	SecretFile string   `help:"Read the user's secret from here; - is standard input. Default: asked for, or made." placeholder:"FILE"`
 	Name       string   `help:"What the PBX is called in the journal." default:"main"`
 	Trunks     []string `help:"Patterns of channel names that lead outside. Default: found out." placeholder:"PATTERN"`
+	Country    string   `help:"How a number without its country code is read: two letters, as RU. Default: asked for, or not at all." placeholder:"CC"`
 
 	Yes       bool   `help:"Do not ask: yes to everything, but not to replacing a configuration."`
 	Replace   bool   `help:"Replace the configuration that is there; it is kept as calljournal.toml.old."`
@@ -159,6 +160,10 @@ func (v setupVerb) ask(d *dialogue, f setup.Found) (setup.Answers, error) {
 		list := d.text("Channels that lead outside, as patterns?", strings.Join(a.Trunks, ","))
 		a.Trunks = slices.DeleteFunc(strings.Split(strings.ReplaceAll(list, " ", ""), ","), func(s string) bool { return s == "" })
 	}
+	if a.Country = v.Country; a.Country == "" {
+		a.Country = d.text("Your country, as RU: how a number without its country code is read? (Enter: not at all)", "")
+	}
+	a.Country = strings.ToUpper(a.Country)
 	secret, err := v.secret(d, f, a)
 	a.Secret = config.NewSecret(secret)
 	return a, err
@@ -222,8 +227,13 @@ func readSecretFile(path string) (string, error) {
 func (v setupVerb) showAll(sh *shell, p setup.Proposal) error {
 	w := sh.screen()
 	fmt.Fprintf(w, "\n%s, with every other key as in the example:\n\n", p.Config.Path)
-	for _, line := range pbxLines(p.Config.Text) {
+	for _, line := range linesOf(p.Config.Text, "[[pbx]]") {
 		fmt.Fprintf(w, "    %s\n", plain(line))
+	}
+	for _, line := range linesOf(p.Config.Text, "[rules]") {
+		if strings.HasPrefix(line, "country") {
+			fmt.Fprintf(w, "    [rules]\n    %s\n", plain(line))
+		}
 	}
 	fmt.Fprintf(w, "\n%s: the secret, for root alone.\n", p.Secret.Path)
 	showLines(w, p, false)
@@ -241,11 +251,11 @@ func (v setupVerb) showAll(sh *shell, p setup.Proposal) error {
 	return err
 }
 
-// pbxLines is what is in effect of the [[pbx]] of a configuration.
-func pbxLines(text string) (lines []string) {
-	_, text, _ = strings.Cut(text, "\n[[pbx]]\n")
-	text, _, _ = strings.Cut(text, "\n[http]\n")
-	lines = []string{"[[pbx]]"}
+// linesOf is what is in effect of a table of a configuration, from its header on.
+func linesOf(text, table string) (lines []string) {
+	_, text, _ = strings.Cut(text, "\n"+table+"\n")
+	text, _, _ = strings.Cut(text, "\n[")
+	lines = []string{table}
 	for line := range strings.SplitSeq(text, "\n") {
 		if line != "" && !strings.HasPrefix(line, "#") {
 			lines = append(lines, line)
