@@ -24,6 +24,15 @@
 		}
 	});
 
+	// A click that nobody answers says so. What follows the journal has its own sign.
+	const away = document.getElementById("away");
+	document.addEventListener("htmx:sendError", function (e) {
+		if (away && e.detail.requestConfig.triggeringEvent?.type !== "follow") away.hidden = false;
+	});
+	document.addEventListener("htmx:afterRequest", function (e) {
+		if (away && e.detail.successful) away.hidden = true;
+	});
+
 	// What had the focus gives it to what has the same id in the new part: htmx sees
 	// to that. If there is no such thing, or it is folded away now, the nearest part
 	// around it takes the focus: the keyboard must not begin at the top again.

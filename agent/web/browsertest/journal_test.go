@@ -12,6 +12,8 @@ import (
 	"calljournal/agent/call"
 	"calljournal/connectors/replay"
 
+	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/chromedp"
 	"github.com/xuri/excelize/v2"
 )
 
@@ -296,4 +298,28 @@ func TestJournal_Roles(t *testing.T) {
 	if counts["sales"] >= counts["manager"] || counts["masked"] != counts["manager"] {
 		t.Errorf("calls on a page: %v", counts)
 	}
+}
+
+// While the daemon is away, as it is restarted, a click says so; and the next one
+// that is answered takes it back.
+func TestJournal_NobodyAnswers(t *testing.T) {
+	f := newOffice(t, officeOptions{calls: 100})
+	b := f.visit(t, "manager", "en")
+	b.open("/")
+	block := func(patterns ...*network.BlockPattern) {
+		b.call("block addresses", func() error {
+			_, err := chromedp.Call(b.ctx, network.SetBlockedURLs, network.SetBlockedURLsParams{URLPatterns: patterns})
+			return err
+		})
+	}
+	b.provokes("ERR_BLOCKED_BY_CLIENT")
+	b.provokes("htmx:sendError")
+	b.provokes("htmx:afterRequest") // htmx logs both
+	block(&network.BlockPattern{URLPattern: "*://*:*/*", Block: true})
+	b.click("#sort-talk")
+	b.until(`document.getElementById("away").checkVisibility()`)
+	block()
+	b.click("#sort-talk")
+	b.until(`document.querySelector("#sort-talk").closest("th").getAttribute("aria-sort") === "descending"`)
+	b.until(`!document.getElementById("away").checkVisibility()`)
 }
