@@ -132,6 +132,7 @@ func (b *branch) run(ctx context.Context) {
 	pause := backoff.NewExponentialBackOff()
 	pause.InitialInterval, pause.MaxInterval = firstPause, longest
 	f := &follower{branch: b, limit: b.self.Page, well: pause.Reset}
+	defer f.hangUp()
 	for ctx.Err() == nil {
 		err := f.follow(ctx)
 		if ctx.Err() != nil {
@@ -209,6 +210,15 @@ func (b *branch) line(l *uplink.Branch) {
 		case old := <-b.lines:
 			old.Close()
 		}
+	}
+}
+
+// dropLine cuts one that nobody has taken.
+func (b *branch) dropLine() {
+	select {
+	case l := <-b.lines:
+		l.Close()
+	default:
 	}
 }
 

@@ -55,6 +55,16 @@ type running struct {
 	ended  chan struct{}
 }
 
+// over says that nobody follows the agent by this branch any more.
+func (r *running) over() bool {
+	select {
+	case <-r.ended:
+		return true
+	default:
+		return false
+	}
+}
+
 const (
 	maxConnections = 16384 // uplinks hold one each
 	maxPushing     = 32
@@ -182,6 +192,7 @@ func (c *Collector) start(ctx context.Context, of config.Branch) {
 	r := &running{newBranch(of, c.config.Collect, c.store, c.room, c.log, c.o.Now), cancel, make(chan struct{})}
 	c.branches[of.Name] = r
 	c.work.Go(func() {
+		defer r.dropLine() // who brings one later sees that it is over
 		defer close(r.ended)
 		if of.Via == config.ViaPush {
 			r.await(ctx)

@@ -23,7 +23,8 @@ type follower struct {
 	limit int    // entries to ask for: less after a page that did not arrive
 	well  func() // called for each page that was stored
 
-	way     *http.Client // to an agent that we reach; made once
+	line    *uplink.Branch // of an agent that dials us: in use until it ends, whatever goes wrong on it
+	way     *http.Client   // to an agent that we reach; made once
 	base    string
 	patient bool // the first answer of a way is not waited for: it tells that there is one
 	acked   int64
@@ -33,19 +34,16 @@ type follower struct {
 // reach gives the way to the agent; for one that dials us, it waits for that.
 func (f *follower) reach(ctx context.Context) (*http.Client, string, error) {
 	if f.c.Via == config.ViaUplink {
-		for {
+		for f.line == nil || over(f.line) || len(f.lines) > 0 {
 			select {
 			case l := <-f.lines:
-				select {
-				case <-l.Ended():
-					continue
-				default:
-				}
-				return &http.Client{Transport: &replaceable{l, f.lines}}, "http://branch", nil
+				f.hangUp()
+				f.line = l
 			case <-ctx.Done():
 				return nil, "", ctx.Err()
 			}
 		}
+		return &http.Client{Transport: &replaceable{f.line, f.lines}}, "http://branch", nil
 	}
 	if f.way != nil {
 		return f.way, f.base, nil
@@ -67,6 +65,25 @@ func (f *follower) reach(ctx context.Context) (*http.Client, string, error) {
 	}
 	f.base = to.Scheme + "://" + to.Host + trimSlash(to.Path)
 	return f.way, f.base, nil
+}
+
+func over(l *uplink.Branch) bool {
+	select {
+	case <-l.Ended():
+		return true
+	default:
+		return false
+	}
+}
+
+// hangUp cuts what connects us with the agent.
+func (f *follower) hangUp() {
+	if f.line != nil {
+		f.line.Close()
+	}
+	if f.way != nil {
+		f.way.CloseIdleConnections()
+	}
 }
 
 func trimSlash(p string) string {

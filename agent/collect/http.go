@@ -117,6 +117,9 @@ func (c *Collector) uplink(w http.ResponseWriter, r *http.Request) {
 	default:
 		c.log.Info("uplink", "agent", b.c.Name, "remote", r.RemoteAddr)
 		b.line(l)
+		if b.over() {
+			l.Close() // the agent is configured no more, or in another way
+		}
 	}
 }
 

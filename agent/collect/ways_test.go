@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -90,6 +91,41 @@ func TestCollect_RealAgent(t *testing.T) {
 	cancel()
 	ended.Wait()
 	until(t, "the loss of the line shows", func() bool { return c.look(t, "far").State == collect.Waiting })
+}
+
+// What goes wrong on a line that goes on is asked for again on the same line: the
+// agent, which sees nothing wrong with it, would never dial another one. An agent
+// that is configured no more loses its line.
+func TestCollect_LineOutlivesAFault(t *testing.T) {
+	dsn, _ := database(t)
+	db, server := realAgent(t, "far")
+	defer server.End()
+	commit(t, db, 0, 10)
+	table := fmt.Sprintf("[[agent]]\nname = \"far\"\nvia = \"uplink\"\ntoken = %q\n", agentToken)
+	c := startCentre(t, dsn, table)
+	var faults atomic.Int32
+	feed := server.Uplink()
+	line := uplink.New(uplink.Options{
+		URL: "http://" + c.Addr().String() + "/v1/uplink", Agent: "far", Token: func() string { return agentToken }, Logger: quiet(), Now: time.Now,
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if faults.Add(1) <= 2 {
+				w.WriteHeader(http.StatusServiceUnavailable)
+				return
+			}
+			feed.ServeHTTP(w, r)
+		}),
+	})
+	ctx, cancel := context.WithCancel(t.Context())
+	var ended sync.WaitGroup
+	ended.Go(func() { line.Run(ctx) })
+	defer ended.Wait()
+	defer cancel()
+	c.stored(t, "far", 10)
+	if l := line.Look(); l.State != uplink.Up || l.Sessions != 1 {
+		t.Errorf("%+v: dialled anew", l)
+	}
+	c.Reload(c.ctx, collectConfig(t, dsn, "[[agent]]\nname = \"other\"\nvia = \"uplink\"\ntoken = \"another-0123456789abcdef\"\n"))
+	until(t, "the line is cut", func() bool { return line.Look().State != uplink.Up })
 }
 
 // pushTo sends what a [[forward]] of the kind webhook would.
