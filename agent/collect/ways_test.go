@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
@@ -330,4 +331,55 @@ func TestCollect_DatabaseRestarts(t *testing.T) {
 	if n := one[int](t, c, "SELECT sum(entries) FROM agents"); n != 3000 {
 		t.Errorf("%d entries were counted", n)
 	}
+}
+
+// Behind a proxy of ours it is the client who is noted for a wrong token.
+func TestCollect_TrustedProxies(t *testing.T) {
+	for proxies, want := range map[string]string{`["127.0.0.1"]`: "remote=203.0.113.9 ", `["192.0.2.1"]`: "remote=127.0.0.1:"} {
+		said := &heard{}
+		c, err := collect.New(collect.Options{
+			Config: collectConfig(t, "postgres://127.0.0.1:1/none", "trusted_proxies = "+proxies+"\n[[agent]]\nname = \"a\"\nvia = \"push\"\nsecret = \"0123456789abcdef\"\n"),
+			Logger: slog.New(slog.NewTextHandler(said, nil)), Version: "test", Now: time.Now,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, stop := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- c.Run(ctx) }()
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+c.Addr().String()+"/metrics", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Authorization", "Bearer a-wrong-one")
+		req.Header.Set("X-Forwarded-For", "203.0.113.9")
+		answer, err := http.DefaultClient.Do(req)
+		if err != nil || answer.StatusCode != http.StatusUnauthorized {
+			t.Fatal(answer, err)
+		}
+		answer.Body.Close()
+		stop()
+		<-ended
+		if !strings.Contains(said.text(), want) {
+			t.Errorf("trusted_proxies = %s: not %q in\n%s", proxies, want, said.text())
+		}
+	}
+}
+
+// heard keeps what a log says.
+type heard struct {
+	mu sync.Mutex
+	b  strings.Builder
+}
+
+func (h *heard) Write(p []byte) (int, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.b.Write(p)
+}
+
+func (h *heard) text() string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.b.String()
 }

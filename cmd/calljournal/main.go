@@ -26,7 +26,7 @@ const (
 
 // verbs is the command line.
 type verbs struct {
-	Config string `help:"The configuration." default:"${config}" placeholder:"FILE"`
+	Config string `help:"The configuration, ${config}; of collect, collect.toml beside it." default:"${config}" placeholder:"FILE"`
 
 	// An installation, from the first minute on.
 	Setup   setupVerb   `cmd:"" help:"Find the PBX, write the configuration, test the link and start the service. Asks, or takes flags."`

@@ -280,6 +280,12 @@ calljournal \- one honest record for every call of an Asterisk or FreeSWITCH PBX
 .I /etc/calljournal/calljournal.toml
 The configuration. The packaged one shows every key.
 .TP
+.I /etc/calljournal/collect.toml
+The same for the centre.
+.TP
+.I /etc/calljournal/*.secret, *.token
+Secrets, for root alone; the service is given them by systemd.
+.TP
 .I /var/lib/calljournal/journal.db
 The journal.
 .TP
