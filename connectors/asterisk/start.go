@@ -31,17 +31,21 @@ func startOf(settings string, booted call.Moment, sameZone bool) start {
 	return start{call.MomentOf(local.Add(booted.Time().Sub(local).Round(15 * time.Minute))), true}
 }
 
-// is tells whether two starts are that of one process. They are in whole seconds
-// from different sources, so that three seconds apart is the same, and no
-// Asterisk comes up twice in that time. If only one of them is sure, the zone is
-// left out of account.
+// sameProcess is how far apart two starts of one process may be told. They are
+// whole seconds from different sources, and Uptime is counted by a clock that
+// NTP may set in between. A process that really is another within that time costs
+// nothing but the word for it: the list of the channels says what is gone.
+const sameProcess = 30 * time.Second
+
+// is tells whether two starts are that of one process. If only one of them is
+// sure, the zone is left out of account.
 func (a start) is(b start) bool {
 	apart := a.at.Sub(b.at).Abs()
 	if a.sure != b.sure {
 		const zones = 15 * time.Minute
 		apart = min(apart%zones, zones-apart%zones)
 	}
-	return apart <= 3*time.Second
+	return apart <= sameProcess
 }
 
 // moment is the start as far as it is sure, else zero.

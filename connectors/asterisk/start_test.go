@@ -49,6 +49,7 @@ func TestStart_OfOneProcess(t *testing.T) {
 	}{
 		{"equal", start{base, true}, start{base, true}, true},
 		{"rounded otherwise", start{base, true}, start{base + 2e6, true}, true},
+		{"a clock set by some seconds", start{base, true}, start{base + 20e6, true}, true},
 		{"later", start{base, true}, start{base + 60e6, true}, false},
 		{"an hour later", start{base, true}, start{base + hour, true}, false},
 		{"an hour of zone", start{base, false}, start{base + hour - 1e6, true}, true},
