@@ -78,13 +78,14 @@ func TestPages_AllAreKnown(t *testing.T) {
 }
 
 // looks are how a page may be looked at. The first half has every pair of things,
-// which is enough for what takes long.
+// which is enough for what takes long; the last is a tablet.
 var looks = []struct {
 	language, scheme string
 	width, height    int64
 }{
 	{"ru", "light", 1280, 900}, {"ru", "dark", 390, 844}, {"en", "dark", 1280, 900}, {"en", "light", 390, 844},
 	{"ru", "dark", 1280, 900}, {"ru", "light", 390, 844}, {"en", "light", 1280, 900}, {"en", "dark", 390, 844},
+	{"ru", "light", 820, 1180},
 }
 
 // exhibition is an office in which every page has something to show, and the
