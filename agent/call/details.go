@@ -16,28 +16,29 @@ func (s *story) transfers(v *view) []Transfer {
 		e := &s.facts[i]
 		switch e.Kind {
 		case Transferred:
-			at := s.transferredAt(e)
-			if s.parkedNear(at) || at > v.end.Add(time.Second) || s.stated(i) {
+			at, to := s.transferredAt(e), s.transferTarget(e)
+			if s.parkedNear(at) || s.parkedAs(to, at) || at > v.end.Add(time.Second) || s.stated(i) {
 				continue
 			}
-			add(Transfer{Type: e.Transfer.Type, By: text(s.whoIs(e.Transfer.Transferer)), To: text(s.transferTarget(e)), At: at})
+			add(Transfer{Type: e.Transfer.Type, By: text(s.whoIs(e.Transfer.Transferer)), To: text(to), At: at})
 		case Parked:
-			if e.Swap != "" {
-				continue
+			if l := s.legs[e.Leg]; e.Swap != "" || l != nil && s.consultation(l, v) {
+				continue // not the caller: who wants to park him, and asks for a place first
 			}
 			by := e.By
 			if l := s.legs[LegID(by)]; l != nil {
 				by = s.who(l)
 			}
 			if by == "" {
-				by = s.parkedBy(e.At)
+				by = s.parkedBy(e)
 			}
 			add(Transfer{Type: TransferPark, By: text(by), To: text(e.Number), At: e.At})
 		case PickedUp:
 			add(Transfer{Type: TransferPickup, By: text(s.whoIs(e.Leg)), To: text(s.whoIs(e.Leg)), At: e.At})
 		case Forwarded:
 			if l := s.legs[e.Leg]; !s.stated(i) {
-				add(Transfer{Type: TransferForward, By: text(s.extension(l)), To: text(e.Number), At: e.At, Answered: ptr(s.spoke(v, l))})
+				taken := s.spoke(v, l) || l == v.first && l.answered != 0
+				add(Transfer{Type: TransferForward, By: text(s.extension(l)), To: text(e.Number), At: e.At, Answered: &taken})
 			}
 		case LegEnded:
 			if s.stated(i) {
@@ -69,7 +70,7 @@ func (s *story) transfers(v *view) []Transfer {
 		if x.Type != TransferPark && x.Answered == nil {
 			next := v.end
 			for _, y := range out[i+1:] {
-				if y.Type != TransferForward { // a forward only carries this one on
+				if y.Type != TransferForward && y.Type != TransferPickup { // these only carry this one on
 					next = y.At
 					break
 				}
@@ -140,11 +141,12 @@ func (s *story) spoke(v *view, l *leg) bool {
 // moves are the transfers that a program or the operator made, by what the
 // channels' own history says (FreeSWITCH's transfer_history). An entry is also
 // written by menus and the dialplan: it is a transfer only if it ended a talk,
-// and nobody's phone asked for it. Its own stamp is of no use for that: whole
+// and nobody's phone asked for it. Its own stamp is of little use for that: whole
 // seconds, and a talk begins and ends within one. But a channel states its
 // history whenever it is joined or parted: what is there at the end of a talk
 // and was not at its beginning has ended it, and what comes only later was
-// written when the talk was over.
+// written when the talk was over. Only where the channel had stated nothing
+// before, the stamp must do.
 func (s *story) moves(v *view) (out []Transfer) {
 	if v.answer == 0 {
 		return nil
@@ -163,8 +165,10 @@ func (s *story) moves(v *view) (out []Transfer) {
 				continue
 			}
 			known[n.ID] = true
-			after := Moment(0)
+			after, until := Moment(0), e.At.Add(momentary)
 			switch {
+			case before == nil && n.At != 0: // nothing but its stamp says what it came after
+				after, until = n.At.Add(-momentary), min(until, n.At.Add(time.Second+momentary))
 			case e.Kind == Parted:
 				after = e.At.Add(-momentary)
 			case before != nil && before.Kind == Parted:
@@ -172,7 +176,7 @@ func (s *story) moves(v *view) (out []Transfer) {
 			case before != nil:
 				after = before.At
 			}
-			if at := s.talkEnded(v, e.Leg, after, e.At.Add(momentary)); at != 0 && !s.askedNear(at) && !s.parkedNear(at) {
+			if at := s.talkEnded(v, e.Leg, after, until); at != 0 && !s.askedNear(at) && !s.parkedNear(at) {
 				// A program that moves both sides says so on both.
 				same := func(y Transfer) bool { return *y.To == n.Target && at.Sub(y.At).Abs() < time.Second }
 				if n.Target != "" && !slices.ContainsFunc(out, same) {
@@ -346,13 +350,23 @@ func (s *story) askedNear(at Moment) bool {
 }
 
 // parkedBy is who asked for the transfer that parked the call.
-func (s *story) parkedBy(at Moment) string {
+func (s *story) parkedBy(parked *Event) string {
 	for i := range s.facts {
-		if e := &s.facts[i]; e.Kind == Transferred && s.transferredAt(e).Sub(at).Abs() <= time.Second {
-			return s.whoIs(e.Transfer.Transferer)
+		if e := &s.facts[i]; e.Kind == Transferred {
+			if at := s.transferredAt(e); at.Sub(parked.At).Abs() <= time.Second || s.transferTarget(e) == parked.Number && s.parkedAs(parked.Number, at) {
+				return s.whoIs(e.Transfer.Transferer)
+			}
 		}
 	}
 	return ""
+}
+
+// parkedAs: the transfer to a number parked the call there. FreeSWITCH lets the
+// caller wait for a second before he is in his place (mod_valet_parking.c).
+func (s *story) parkedAs(number string, at Moment) bool {
+	return slices.ContainsFunc(s.facts, func(e Event) bool {
+		return e.Kind == Parked && e.Number != "" && e.Number == number && e.At >= at && e.At.Sub(at) <= 2*time.Second
+	})
 }
 
 // parkedNear: Asterisk states a parking as a blind transfer too, before or

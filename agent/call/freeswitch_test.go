@@ -448,3 +448,46 @@ func TestFreeSWITCH_OnePhoneOfAnOriginateAfterTheOther(t *testing.T) {
 		}
 	}
 }
+
+func TestFreeSWITCH_ParkedAfterAskingForAPlace(t *testing.T) {
+	// The phone's second line is parked first, then the caller in its stead, a second after the transfer.
+	given := &call.TransferFact{Type: call.TransferAttended, Transferer: "b", Second: "k", Transferee: "a", External: true}
+	fsTalking(t).state(2000, call.Event{Kind: call.Held, Leg: "b"}).state(2500, fsIn("k", "internal", "1001", "6006")).state(2510, of(call.LegAnswered, "k")).
+		state(2520, call.Event{Kind: call.Parked, Leg: "k", Number: "6006"}).state(3000, call.Event{Kind: call.ParkEnded, Leg: "k", Number: "6006"}).
+		state(3000, fsEnd("k", "ATTENDED_TRANSFER", call.EndedByPBX, 2500, 2510)).
+		state(3000, call.Event{Kind: call.Transferred, Leg: "b", Peer: "a", Transfer: given}).state(3000, fsEnd("b", "NORMAL_CLEARING", call.EndedByPBX, 10, 1000)).
+		fsBridge(3010, call.Parted, "a", "b").state(4050, call.Event{Kind: call.Parked, Leg: "a", Number: "6006"}).
+		state(6000, fsEnd("a", "NORMAL_CLEARING", call.EndedByFarEnd, 0, 1000)).
+		want(map[string]any{"talk": 2000, "total": 6000, "transfers": "park 1001>6006 <nil>;"})
+}
+
+func TestFreeSWITCH_PickedUpAfterABlindTransfer(t *testing.T) {
+	fsTalking(t).state(2000, call.Event{Kind: call.Transferred, Leg: "b", Peer: "a", Transfer: &call.TransferFact{Type: call.TransferBlind, Transferer: "b", Transferee: "a", To: "1002"}}).
+		fsBridge(2000, call.Parted, "a", "b").state(2000, fsEnd("b", "NORMAL_CLEARING", call.EndedByPBX, 10, 1000)).
+		state(2000, fsOut("c", "a", "1002", "1002")).state(2100, of(call.LegRinging, "c")).
+		state(3000, fsIn("p", "internal", "1003", "**1002")).state(3010, of(call.LegAnswered, "p")).
+		state(3020, fsEnd("c", "PICKED_OFF", call.EndedByPBX, 2000, 0)).fsBridge(3030, call.Joined, "a", "p").
+		state(5000, fsEnd("a", "NORMAL_CLEARING", call.EndedByFarEnd, 0, 1000)).state(5000, fsEnd("p", "NORMAL_CLEARING", call.EndedByPBX, 3000, 3010)).
+		want(map[string]any{"last_talked_by": "1003", "transfers": "blind 1001>1002 true;pickup 1003>1003 true;"})
+}
+
+func TestFreeSWITCH_OriginateForwardedByTheEmployee(t *testing.T) {
+	newFS(t).state(0, fsOut("b", "", "1001", "1001")).state(100, of(call.LegRinging, "b")).state(1000, of(call.LegAnswered, "b")).
+		state(1000, call.Event{Kind: call.Forwarded, Leg: "b", Number: "1005"}).state(1020, fsOut("x", "b", "provider", "79035550302")).
+		state(2000, of(call.LegAnswered, "x")).fsBridge(2000, call.Joined, "b", "x").
+		state(3000, fsEnd("b", "NORMAL_CLEARING", call.EndedByFarEnd, 0, 1000)).state(3000, fsEnd("x", "NORMAL_CLEARING", call.EndedByPBX, 1020, 2000)).
+		want(map[string]any{"from": "1005", "to": "79035550302", "transfers": "forward 1001>1005 true;"})
+}
+
+func TestFreeSWITCH_AnOldNoteToldFirstWhenATalkEnds(t *testing.T) {
+	// The dialplan's transfer of the beginning; the caller's own history comes only with the end of his first talk.
+	old := fsNoted(call.Event{Kind: call.Parted, Leg: "a", Peer: "p", Bridge: "a+p"}, 9000, "bl_xfer", "1001")
+	old.History.Transfers[0].At = at(0)
+	newFS(t).state(0, fsIn("a", "external", "79161234567", "74951230101")).state(10, fsOut("b", "a", "1001", "1001")).state(100, of(call.LegRinging, "b")).
+		state(3000, fsIn("p", "internal", "1003", "**1001")).state(3010, of(call.LegAnswered, "p")).state(3010, of(call.LegAnswered, "a")).
+		state(3020, fsEnd("b", "PICKED_OFF", call.EndedByPBX, 10, 0)).
+		state(3030, call.Event{Kind: call.Joined, Leg: "p", Peer: "a", Bridge: "a+p"}).state(3030, call.Event{Kind: call.Joined, Leg: "a", Peer: "p", Bridge: "a+p"}).
+		state(9000, fsEnd("p", "NORMAL_CLEARING", call.EndedByFarEnd, 3000, 3010)).state(9000, old).
+		state(12000, fsEnd("a", "NORMAL_CLEARING", call.EndedByPBX, 0, 3010)).
+		want(map[string]any{"answered_by": "1003", "talk": 5970, "transfers": "pickup 1003>1003 true;"})
+}
