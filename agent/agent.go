@@ -330,29 +330,36 @@ func (a *Agent) Run(ctx context.Context) error {
 	}
 	a.log.Info("calljournal ends: links first")
 	close(a.ending)
-	deadline := time.After(endWithin)
-	in := func(limit <-chan time.Time, what string, done <-chan struct{}) bool {
+	end := time.Now().Add(endWithin) // of what must be written, and of what comes after it
+	in := func(limit time.Duration, what string, done <-chan struct{}) bool {
+		timer := time.NewTimer(limit)
+		defer timer.Stop()
 		select {
 		case <-done:
 			return true
-		case <-limit:
+		case <-timer.C:
+		}
+		select {
+		case <-done: // as well: it is not to blame
+			return true
+		default:
 			a.log.Error("did not end in time", "what", what)
 			return false
 		}
 	}
 	forwarded, mailed := a.forwards.End(), a.mailings.End() // while the links end: nothing is to wait for a far side
-	ended := in(time.After(linksEndWithin), "links", stage(links.Wait))
+	ended := in(linksEndWithin, "links", stage(links.Wait))
 	close(a.noMore) // what a link says after this is lost to a gap
-	written := in(deadline, "ingest", ingested) && in(deadline, "commit", committed) && in(deadline, "retention", retained) && in(deadline, "reading ahead", warmed)
-	in(time.After(forwardsEndWithin), "forwarders", forwarded)
-	in(time.After(mailEndsWithin), "mail", mailed)
-	in(time.After(linksEndWithin), "retention of files", swept) // a folder may hang: nothing is lost by that
+	written := in(time.Until(end), "ingest", ingested) && in(time.Until(end), "commit", committed) && in(time.Until(end), "retention", retained) && in(time.Until(end), "reading ahead", warmed)
+	in(forwardsEndWithin, "forwarders", forwarded)
+	in(mailEndsWithin, "mail", mailed)
+	in(linksEndWithin, "retention of files", swept) // a folder may hang: nothing is lost by that
 	a.server.End()
 	if a.site != nil {
 		a.site.End()
 	}
 	cutLine()
-	in(deadline, "uplink", line)
+	in(time.Until(end), "uplink", line)
 	for _, s := range servers {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 		if err := s.Shutdown(ctx); err != nil {
