@@ -73,7 +73,7 @@ func (s *Source) End() (Position, error) {
 	case err != nil:
 		return Position{}, fmt.Errorf("look for the PBX's records: %w", err)
 	case st.IsDir():
-		if _, err := os.ReadDir(s.path); err != nil {
+		if err := readable(s.path); err != nil {
 			return Position{}, fmt.Errorf("look for the PBX's records: %w", err)
 		}
 		return Position{At: at.Add(-settling)}, nil
@@ -96,6 +96,20 @@ func (s *Source) End() (Position, error) {
 		return Position{}, fmt.Errorf("look for the PBX's records: %w", err)
 	}
 	return p, nil
+}
+
+// readable says why a folder cannot be read. It does not list it: there may be
+// hundreds of thousands of files in it, and it is asked every few seconds.
+func readable(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	if _, err = d.Readdirnames(1); errors.Is(err, io.EOF) {
+		return nil
+	}
+	return err
 }
 
 // lineStart is where the last line begins that is not whole yet.
