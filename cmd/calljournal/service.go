@@ -172,8 +172,29 @@ func (v serviceUninstall) Run(sh *shell) error {
 		if err := withoutCredentials(serviceName); err != nil {
 			return err
 		}
+		if err := withoutRunlevels(); err != nil {
+			return err
+		}
 	}
 	fmt.Fprintln(sh.out, "Removed. The journal and the configuration are still there.")
+	return nil
+}
+
+// withoutRunlevels takes away what kardianos/service leaves of an init script: its
+// links in the runlevels, which now lead nowhere.
+func withoutRunlevels() error {
+	if packaged(serviceName) || !absent(initScript) {
+		return nil
+	}
+	links, err := filepath.Glob("/etc/rc[0-6].d/[SK][0-9][0-9]" + serviceName)
+	if err != nil {
+		return err
+	}
+	for _, link := range links {
+		if err := os.Remove(link); err != nil {
+			return fmt.Errorf("remove the service from a runlevel: %w", err)
+		}
+	}
 	return nil
 }
 
