@@ -216,7 +216,7 @@ func (l *link) up(at call.Moment, session uint64) {
 	l.mu.Lock()
 	s := &l.status
 	was := s.State
-	s.State, s.Since, s.Session, s.Error, s.NextTry = api.LinkUp, at, session, "", 0
+	s.State, s.Since, s.Session, s.Error, s.Why, s.NextTry = api.LinkUp, at, session, "", "", 0
 	l.mu.Unlock()
 	l.log.Info("link is up", "address", l.pbx.Address, "session", session, "after", was)
 }
@@ -237,7 +237,10 @@ func (l *link) down(at call.Moment, err error, wait time.Duration) {
 		s.Since = at
 	}
 	news := s.State != state || s.Error != err.Error()
-	s.State, s.Error, s.NextTry = state, err.Error(), at.Add(wait)
+	s.State, s.Error, s.Why, s.NextTry = state, err.Error(), reason(err), at.Add(wait)
+	if errors.Is(err, connectors.ErrUnreachable) {
+		s.Why = "unreachable"
+	}
 	l.mu.Unlock()
 	if news {
 		l.log.Warn("link is down", "err", err, "next_try_in", wait.Round(time.Millisecond).String())

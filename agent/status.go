@@ -51,7 +51,7 @@ func (a *Agent) Status(ctx context.Context) (api.Status, error) {
 		}
 		if s.State != api.LinkUp {
 			why := cmp.Or(s.Error, "no answer yet")
-			st.AddProblem("link", fmt.Sprintf("pbx %s: link %s: %s", s.PBX, s.State, why), "pbx", s.PBX, "state", s.State, "error", why)
+			st.AddProblem("link", fmt.Sprintf("pbx %s: link %s: %s", s.PBX, s.State, why), "pbx", s.PBX, "state", s.State, "why", cmp.Or(s.Why, "waiting"), "error", why)
 		}
 	}
 	a.journalStatus(&st)

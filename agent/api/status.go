@@ -81,8 +81,9 @@ type Link struct {
 	Session    uint64            `json:"session"`     // connections so far, over all runs
 	PBXVersion string            `json:"pbx_version"` // as the PBX says it
 	LastByteAt call.Moment       `json:"last_byte_at"`
-	Error      string            `json:"error"`    // why it is not up
-	NextTry    call.Moment       `json:"next_try"` // null while it is up
+	Error      string            `json:"error"`                                                                    // why it is not up
+	Why        string            `json:"why" enum:",unreachable,login refused,protocol error,line dead,link lost"` // the same in a word
+	NextTry    call.Moment       `json:"next_try"`                                                                 // null while it is up
 	OpenCalls  int               `json:"open_calls"`
 	Bytes      uint64            `json:"bytes"`
 	Messages   uint64            `json:"messages"`

@@ -60,6 +60,8 @@ func (l *language) Finding(f api.Finding, brief func(call.Moment) string) string
 			v = brief(call.MomentOf(t))
 		case name == "state", name == "kind":
 			v = l.Word("state", v)
+		case name == "why":
+			v = l.Word("linkwhy", v)
 		case name == "free" && isNumber:
 			v = l.Bytes(n)
 		case name == "step_ms" && isNumber:
