@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"calljournal/agent/config"
@@ -63,7 +64,7 @@ func (f *follower) reach(ctx context.Context) (*http.Client, string, error) {
 		},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }, // it would carry the token
 	}
-	f.base = to.Scheme + "://" + to.Host + trimSlash(to.Path)
+	f.base = to.Scheme + "://" + to.Host + strings.TrimRight(to.Path, "/")
 	return f.way, f.base, nil
 }
 
@@ -84,13 +85,6 @@ func (f *follower) hangUp() {
 	if f.way != nil {
 		f.way.CloseIdleConnections()
 	}
-}
-
-func trimSlash(p string) string {
-	for len(p) > 0 && p[len(p)-1] == '/' {
-		p = p[:len(p)-1]
-	}
-	return p
 }
 
 // replaceable ends a line as soon as the branch has dialled a new one: it would

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -160,20 +161,11 @@ func (x *examination) managerUser(p config.PBX, path string, user *setup.Section
 	}
 	read := strings.Split(strings.ReplaceAll(user.Get("read"), " ", ""), ",")
 	for _, class := range []string{"call", "system", "agent"} {
-		if !contains(read, class) && !contains(read, "all") {
+		if !slices.Contains(read, class) && !slices.Contains(read, "all") {
 			bad(Fault, fmt.Sprintf("read lacks the class %q, whose events calls are rebuilt from", class), "set read = system,call,agent,dialplan")
 		}
 	}
 	if well {
 		x.add(Well, "manager.conf", p.Name, "the user's settings are in order", "")
 	}
-}
-
-func contains(list []string, s string) bool {
-	for _, x := range list {
-		if x == s {
-			return true
-		}
-	}
-	return false
 }

@@ -1,6 +1,7 @@
 package setup
 
 import (
+	"cmp"
 	"fmt"
 	"net"
 	"os"
@@ -170,7 +171,7 @@ func (m Machine) asterisk(f *Found) {
 	if general == nil {
 		general = &Section{}
 	}
-	f.Address = net.JoinHostPort(reachable(general.Get("bindaddr")), orElse(general.Get("port"), "5038"))
+	f.Address = net.JoinHostPort(reachable(general.Get("bindaddr")), cmp.Or(general.Get("port"), "5038"))
 	where := "in [general] of " + managerConf
 	if general.Get("enabled") != "yes" {
 		f.Change = append(f.Change, "set enabled = yes "+where+": the manager interface is off")
@@ -185,7 +186,7 @@ func (m Machine) freeswitch(f *Found) {
 	if err != nil {
 		f.Change = append(f.Change, fmt.Sprintf("%v: mod_event_socket must be loaded, with listen-ip 127.0.0.1", err))
 	}
-	f.Address = net.JoinHostPort(reachable(ip), orElse(port, "8021"))
+	f.Address = net.JoinHostPort(reachable(ip), cmp.Or(port, "8021"))
 	if f.Profile.WholeSocket {
 		f.Secret = password
 	} else if d := domain(m.Root, f.Conf); d != "" {
@@ -207,11 +208,4 @@ func reachable(listens string) string {
 		return "127.0.0.1"
 	}
 	return ip.String()
-}
-
-func orElse(text, other string) string {
-	if text == "" {
-		return other
-	}
-	return text
 }

@@ -1,6 +1,7 @@
 package setup
 
 import (
+	"cmp"
 	"encoding/xml"
 	"errors"
 	"fmt"
@@ -93,7 +94,7 @@ func Propose(m Machine, f Found, a Answers, configPath string) (Proposal, error)
 func (p *Proposal) letIn(m Machine, f Found, a Answers, local string) {
 	if f.Profile.Kind == config.KindFreeSWITCH && !f.Listens {
 		p.Reload = []string{`fs_cli -x "reload mod_event_socket"`}
-		p.Socket, p.SocketIn = freeswitchSocket(a.Address), path.Join(orElse(f.Conf, "conf"), "autoload_configs/event_socket.conf.xml")
+		p.Socket, p.SocketIn = freeswitchSocket(a.Address), path.Join(cmp.Or(f.Conf, "conf"), "autoload_configs/event_socket.conf.xml")
 	}
 	p.There = f.UserThere && local == packaging.ExampleUser
 	if f.Profile.WholeSocket || a.Username == "" {
@@ -107,7 +108,7 @@ func (p *Proposal) letIn(m Machine, f Found, a Answers, local string) {
 	}
 	p.Lines, p.Shown = lines(a.Secret.Reveal()), lines("(what is in "+p.Secret.Path+")")
 	if f.Profile.Kind == config.KindFreeSWITCH {
-		conf := orElse(f.Conf, "conf")
+		conf := cmp.Or(f.Conf, "conf")
 		p.Where = path.Join(conf, f.Profile.UserFile)
 		p.Reload = []string{"fs_cli -x reloadxml", `fs_cli -x "reload mod_event_socket"`}
 		if p.There {
@@ -116,7 +117,7 @@ func (p *Proposal) letIn(m Machine, f Found, a Answers, local string) {
 		return
 	}
 	p.Reload = []string{`asterisk -rx "manager reload"`}
-	file := path.Join(orElse(f.Conf, asteriskConf), f.Profile.UserFile)
+	file := path.Join(cmp.Or(f.Conf, asteriskConf), f.Profile.UserFile)
 	switch {
 	case f.Profile.MadeIn != "":
 		p.Where, p.Reload = f.Profile.MadeIn+", with these rights", nil
