@@ -220,14 +220,20 @@ func (c *Collector) Reload(ctx context.Context, next *config.Collect) (applied, 
 	if !slices.Equal(next.Reader, old.Reader) {
 		applied = append(applied, "[[reader]]")
 	}
-	keep := map[string]config.Branch{}
-	for _, b := range next.Agent {
-		keep[b.Name] = b
+	was, is := byName(old.Agent), byName(next.Agent)
+	for name := range was {
+		if _, stays := is[name]; !stays {
+			applied = append(applied, "agent "+name)
+		}
+	}
+	for name, b := range is {
+		if was[name] != b {
+			applied = append(applied, "agent "+name)
+		}
 	}
 	var ended []*running
 	for name, r := range c.branches {
-		if keep[name] != r.c {
-			applied = append(applied, "agent "+name)
+		if is[name] != r.c {
 			r.cancel()
 			delete(c.branches, name)
 			ended = append(ended, r)
@@ -250,6 +256,14 @@ func (c *Collector) Reload(ctx context.Context, next *config.Collect) (applied, 
 		c.log.Warn("changed, but needs a restart", "keys", strings.Join(restart, ", "))
 	}
 	return applied, restart
+}
+
+func byName(agents []config.Branch) map[string]config.Branch {
+	all := make(map[string]config.Branch, len(agents))
+	for _, b := range agents {
+		all[b.Name] = b
+	}
+	return all
 }
 
 // branch finds an agent by its name, nil if there is none.

@@ -272,7 +272,7 @@ func TestCollect_Reload(t *testing.T) {
 	stays.add(callBody(1, 1, call.StatusAnswered))
 	c.stored(t, "stays", 1)
 	applied, restart := c.Reload(c.ctx, collectConfig(t, dsn, tables[0]+tables[2]))
-	if got := strings.Join(applied, ", "); got != "agent goes" || len(restart) != 0 {
+	if got := strings.Join(applied, ", "); got != "agent comes, agent goes" || len(restart) != 0 {
 		t.Errorf("applied %s, restart %v", got, restart)
 	}
 	comes.add(callBody(1, 1, call.StatusAnswered))
