@@ -55,7 +55,7 @@ func (s *story) transfers(v *view) []Transfer {
 			if e.Number != "" {
 				add(Transfer{Type: TransferForward, By: text(s.whoIs(e.Peer)), To: text(e.Number), At: e.At})
 			}
-		case Dialled:
+		case Dialled, Executed:
 			if x := s.redirected(e, v); x != nil {
 				add(*x)
 			}
@@ -405,18 +405,18 @@ func (s *story) transferTarget(e *Event) string {
 }
 
 // redirected: a program or the operator moved the caller, or the outside party
-// that had been called. Asterisk states nothing of it: that one leaves the talk
-// first, nobody's far end has left, and then the PBX calls somebody by another
-// extension. A transfer says so itself when it ends the talk; one before that
-// explains nothing.
+// that had been called. Asterisk states nothing of it: that one leaves the talk,
+// nobody's far end has left, and the PBX calls somebody or does something else
+// with it by another extension. A transfer says so itself when it ends the talk;
+// one before that explains nothing.
 func (s *story) redirected(e *Event, v *view) *Transfer {
-	if e.Leg != v.caller.id || e.Dialled == "" {
+	if e.Leg != v.caller.id || asDialled(e.Dialled) == "" {
 		return nil
 	}
 	var last *stretch
 	for i := range v.talks {
-		if v.talks[i].to <= e.At {
-			last = &v.talks[i]
+		if t := &v.talks[i]; t.from < e.At && t.to <= e.At.Add(momentary) && t.to < v.end {
+			last = t
 		}
 	}
 	if last == nil || e.At.Sub(last.to) > time.Second {
@@ -427,14 +427,17 @@ func (s *story) redirected(e *Event, v *view) *Transfer {
 			return nil
 		}
 	}
+	said := func(f Event) bool {
+		return f.Kind == Transferred && f.At >= last.to.Add(-momentary) && f.At <= e.At.Add(momentary)
+	}
+	if slices.ContainsFunc(s.facts, said) {
+		return nil
+	}
 	before := ""
 	for i := range s.facts {
 		f := &s.facts[i]
-		if f.Kind == Transferred && f.At >= last.to.Add(-momentary) && f.At <= e.At {
-			return nil
-		}
-		if f.Kind == Dialled && f.Leg == e.Leg {
-			if f.N == e.N {
+		if (f.Kind == Dialled || f.Kind == Executed) && f.Leg == e.Leg {
+			if f == e {
 				break
 			}
 			before = f.Dialled
@@ -444,7 +447,7 @@ func (s *story) redirected(e *Event, v *view) *Transfer {
 		}
 	}
 	called := v.caller != v.first && !v.caller.calling // it was called, and has nobody called by itself
-	if before == "" && !called || before == e.Dialled || asDialled(e.Dialled) == "" {
+	if before == "" && !called || before == e.Dialled {
 		return nil
 	}
 	return &Transfer{Type: TransferRedirect, To: text(e.Dialled), At: last.to}

@@ -222,6 +222,34 @@ func TestTracker_MovedByAProgram(t *testing.T) {
 			t.Errorf("transfers are %q, want %q", got, want)
 		}
 	})
+	t.Run("to an announcement, which is no talk", func(t *testing.T) {
+		s := newScript(t).answered().
+			state(2000, call.Event{Kind: call.Executed, Leg: "c", App: call.AppPlayback, Dialled: "8007"}).
+			state(2001, call.Event{Kind: call.Parted, Leg: "c", Bridge: "b"}).state(2002, gone("p", 16)).
+			state(2100, call.Event{Kind: call.Executed, Leg: "c", App: call.AppPlayback, Dialled: "8007"}).
+			state(4000, gone("c", 16))
+		if got, want := transfers(s.last()), []string{"redirect <nil> 8007 false"}; !slices.Equal(got, want) {
+			t.Errorf("transfers are %q, want %q", got, want)
+		}
+	})
+	t.Run("out of a conference", func(t *testing.T) {
+		s := newScript(t).answered().
+			state(1500, call.Event{Kind: call.LegCreated, Leg: "x", Link: "x", Channel: "PJSIP/trunk-a-2", Endpoint: "trunk-a", State: call.StateCalling, Number: "79161234568", Dialled: "8600"}).
+			state(1501, of(call.LegAnswered, "x")).
+			state(1501, call.Event{Kind: call.Executed, Leg: "x", App: call.AppConference, Data: "8600", Dialled: "8600"}).
+			state(1502, call.Event{Kind: call.Joined, Leg: "x", Bridge: "k", BridgeKind: call.BridgeConference, State: call.StateUp}).
+			state(1510, call.Event{Kind: call.LegCreated, Leg: "q", Link: "q", Channel: "PJSIP/102-q", Endpoint: "102", State: call.StateCalling, Number: "102", Dialled: "8600"}).
+			state(1511, of(call.LegAnswered, "q")).
+			state(1512, call.Event{Kind: call.Joined, Leg: "q", Bridge: "k", BridgeKind: call.BridgeConference, State: call.StateUp}).
+			state(2800, call.Event{Kind: call.Parted, Leg: "x", Bridge: "k"}).
+			state(2810, phone("r", "103", "x")).
+			state(2811, call.Event{Kind: call.Dialled, Leg: "x", Peer: "r", Number: "103", Dialled: "103"}).
+			state(2900, of(call.LegAnswered, "r")).state(2900, in("b2", "r")).state(2900, in("b2", "x")).
+			state(3500, of(call.LegHungUp, "x")).state(3501, gone("x", 16)).state(3501, gone("r", 16))
+		if got, want := transfers(s.last()), []string{"redirect <nil> 103 true"}; !slices.Equal(got, want) {
+			t.Errorf("transfers are %q, want %q", got, want)
+		}
+	})
 	t.Run("the party that was called", func(t *testing.T) {
 		s := newScript(t).
 			state(0, call.Event{Kind: call.LegCreated, Leg: "c", Link: "c", Channel: "PJSIP/101-c", Endpoint: "101", State: call.StateCalling, Number: "101", Dialled: "79161234567"}).
