@@ -601,9 +601,10 @@ func (s *story) timeline(v *view) []span {
 		out = append(out, span{"wait", v.start, v.end, ""})
 	}
 	// Picking up before a queue (Answer() waits for sound, half a second at the
-	// most) is no menu.
+	// most) or a mailbox (the dialplan pauses for a second) is no menu.
+	pause := map[string]time.Duration{"queue": time.Second, "voicemail": 1500 * time.Millisecond}
 	for i := 0; i+1 < len(out); i++ {
-		if out[i].kind == "ivr" && out[i+1].kind == "queue" && out[i].to.Sub(out[i].from) < time.Second && !s.played(out[i]) {
+		if out[i].kind == "ivr" && out[i].to.Sub(out[i].from) < pause[out[i+1].kind] && !s.played(out[i]) {
 			out[i].kind = "wait"
 		}
 	}

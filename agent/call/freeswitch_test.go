@@ -491,3 +491,15 @@ func TestFreeSWITCH_AnOldNoteToldFirstWhenATalkEnds(t *testing.T) {
 		state(12000, fsEnd("a", "NORMAL_CLEARING", call.EndedByPBX, 0, 3010)).
 		want(map[string]any{"answered_by": "1003", "talk": 5970, "transfers": "pickup 1003>1003 true;"})
 }
+
+func TestFreeSWITCH_PauseBeforeAMailbox(t *testing.T) {
+	// The stock dialplan answers and sleeps for a second before the mailbox.
+	s := newFS(t).state(0, fsIn("a", "external", "79161234567", "74951230101")).state(10, fsOut("b", "a", "1001", "1001")).state(100, of(call.LegRinging, "b")).
+		state(5000, fsEnd("b", "NO_ANSWER", call.EndedByPBX, 10, 0)).state(5010, of(call.LegAnswered, "a")).
+		state(6020, call.Event{Kind: call.Executed, Leg: "a", App: call.AppVoicemail, Data: "1001"}).
+		state(9000, fsEnd("a", "NORMAL_CLEARING", call.EndedByFarEnd, 0, 5010))
+	s.want(map[string]any{"status": "voicemail", "wait": 9000, "talk": 0})
+	if r := s.last(); *r.IVRMs != 0 {
+		t.Errorf("ivr %d: nothing was played", *r.IVRMs)
+	}
+}
