@@ -462,6 +462,8 @@ func (s *story) rooms(v *view) []span {
 			// Only the leg's last event named the mailbox. It began when whatever
 			// was before it was over.
 			p.from = s.beforeMailbox(v, out)
+		} else if before := s.beforeMailbox(v, out); p.kind == "voicemail" && (len(v.tried) > 0 || before > v.first.answered) && before < p.from && !s.played(span{from: before, to: p.from}) {
+			p.from = before // FreeSWITCH names it when it begins to record: the greeting is the mailbox's
 		}
 	}
 	for _, l := range s.order {

@@ -503,3 +503,15 @@ func TestFreeSWITCH_PauseBeforeAMailbox(t *testing.T) {
 		t.Errorf("ivr %d: nothing was played", *r.IVRMs)
 	}
 }
+
+func TestFreeSWITCH_TheGreetingIsTheMailboxs(t *testing.T) {
+	// The mailbox is named when it begins to record.
+	s := newFS(t).state(0, fsIn("a", "external", "79161234567", "74951230101")).state(10, of(call.LegAnswered, "a")).
+		state(10, call.Event{Kind: call.Queued, Leg: "a", Queue: "sales"}).state(5000, call.Event{Kind: call.Unqueued, Leg: "a", Queue: "sales", Result: "TIMEOUT"}).
+		state(9000, call.Event{Kind: call.Executed, Leg: "a", App: call.AppVoicemail, Data: "1001"}).
+		state(12000, fsEnd("a", "NORMAL_CLEARING", call.EndedByFarEnd, 0, 10))
+	s.want(map[string]any{"status": "voicemail", "wait": 12000, "talk": 0})
+	if r := s.last(); *r.IVRMs != 0 || *r.QueueMs != 4990 {
+		t.Errorf("ivr %d, queue %d", *r.IVRMs, *r.QueueMs)
+	}
+}
