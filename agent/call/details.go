@@ -58,6 +58,8 @@ func (s *story) transfers(v *view) []Transfer {
 		case Dialled, Executed:
 			if x := s.redirected(e, v); x != nil {
 				add(*x)
+			} else if x := s.calledOff(e, v); x != nil {
+				add(*x)
 			}
 		}
 	}
@@ -451,6 +453,41 @@ func (s *story) redirected(e *Event, v *view) *Transfer {
 		return nil
 	}
 	return &Transfer{Type: TransferRedirect, To: text(e.Dialled), At: last.to}
+}
+
+// calledOff: the caller was moved while phones rang for him. The PBX cancels
+// their ringing, as it does when he leaves, but he stays and is served by another
+// extension. A key of his may bring him there too: out of a queue, or by an
+// extension of one digit.
+func (s *story) calledOff(e *Event, v *view) *Transfer {
+	if e.Leg != v.caller.id || len(asDialled(e.Dialled)) < 2 || v.answer != 0 && e.At >= v.answer {
+		return nil
+	}
+	before, at := "", Moment(0)
+	for i := range s.facts {
+		f := &s.facts[i]
+		if f == e {
+			break
+		}
+		if f.Leg != e.Leg {
+			continue
+		}
+		switch f.Kind {
+		case Dialled, Executed:
+			before, at = f.Dialled, 0
+		case DialEnded:
+			at = 0
+			if f.Result == "CANCEL" {
+				at = f.At
+			}
+		case Queued, LegHungUp:
+			return nil
+		}
+	}
+	if at == 0 || before == "" || before == e.Dialled || e.At.Sub(at) > time.Second {
+		return nil
+	}
+	return &Transfer{Type: TransferRedirect, To: text(e.Dialled), At: at}
 }
 
 // ---- legs

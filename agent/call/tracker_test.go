@@ -250,6 +250,16 @@ func TestTracker_MovedByAProgram(t *testing.T) {
 			t.Errorf("transfers are %q, want %q", got, want)
 		}
 	})
+	t.Run("while a phone rings", func(t *testing.T) {
+		s := newScript(t).state(0, client("c")).state(10, phone("p", "101", "c")).
+			state(12, call.Event{Kind: call.Dialled, Leg: "c", Peer: "p", Number: "101", Dialled: "74951230101"}).
+			state(100, of(call.LegRinging, "p")).
+			state(900, call.Event{Kind: call.DialEnded, Leg: "c", Peer: "p", Result: "CANCEL"}).state(901, gone("p", 16)).
+			moves(900, "c", "", "103")
+		if got, want := transfers(s.last()), []string{"redirect <nil> 103 true"}; !slices.Equal(got, want) {
+			t.Errorf("transfers are %q, want %q", got, want)
+		}
+	})
 	t.Run("the party that was called", func(t *testing.T) {
 		s := newScript(t).
 			state(0, call.Event{Kind: call.LegCreated, Leg: "c", Link: "c", Channel: "PJSIP/101-c", Endpoint: "101", State: call.StateCalling, Number: "101", Dialled: "79161234567"}).
