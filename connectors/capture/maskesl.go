@@ -16,14 +16,15 @@ var eslPlain = set(`Event-Name Event-Subclass Event-Date-Timestamp Core-UUID Cal
 	variable_session_id variable_loopback_app variable_endpoint_disposition variable_transfer_disposition variable_originate_disposition
 	variable_originate_failed_cause variable_last_bridge_hangup_cause variable_bridge_hangup_cause variable_loopback_hangup_cause
 	variable_last_app variable_cc_cause variable_cc_cancel_reason variable_hold_events CC-Action CC-Cause CC-Cancel-Reason Action
-	Conference-Size VM-Action VM-Message-Len fax-success fax-document-transferred-pages Session-Since-Startup Session-Count Uptime-msec
+	Conference-Size FIFO-Action VM-Action VM-Message-Len fax-success fax-document-transferred-pages Session-Since-Startup Session-Count Uptime-msec
 	FreeSWITCH-Version`)
 
 // eslText are those in which anything may stand; ids of channels stay there too.
 var eslText = set(`Unique-ID Old-Unique-ID Channel-Call-UUID Other-Leg-Unique-ID Bridge-A-Unique-ID Bridge-B-Unique-ID Channel-Name
 	Caller-Caller-ID-Name Caller-Caller-ID-Number Caller-Orig-Caller-ID-Name Caller-Orig-Caller-ID-Number Caller-Destination-Number
 	Caller-RDNIS Caller-Context variable_originating_leg_uuid variable_originator variable_other_loopback_leg_uuid
-	variable_loopback_app_arg variable_cc_member_session_uuid variable_cc_queue variable_sip_gateway_name variable_sip_gateway
+	variable_loopback_app_arg variable_cc_member_session_uuid variable_cc_queue variable_fifo_bridge_uuid variable_fifo_name FIFO-Name
+	variable_sip_gateway_name variable_sip_gateway
 	variable_user_name variable_dialed_user variable_accountcode variable_current_application_data variable_transfer_to
 	variable_transfer_destination variable_refer_uuid variable_sip_redirected_to variable_last_bridge_to variable_last_arg
 	variable_bridge_uuid variable_conference_uuid Record-File-Path CC-Queue CC-Member-Session-UUID CC-Agent CC-Agent-UUID Valet-Extension
