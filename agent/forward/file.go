@@ -159,10 +159,9 @@ func (l *lines) setAside() error {
 	begin, end := l.names()
 	stamp := l.now().UTC().Format("20060102T150405.000")
 	for n := 0; ; n++ {
-		name := begin + stamp + end
-		if n > 0 {
-			name = fmt.Sprintf("%s%s.%03d%s", begin, stamp, n, end)
-		}
+		// Always with a number: by their names the files follow each other as they were
+		// filled, also two of the same millisecond.
+		name := fmt.Sprintf("%s%s.%03d%s", begin, stamp, n, end)
 		if _, err := os.Lstat(name); err == nil {
 			continue
 		} else if !errors.Is(err, fs.ErrNotExist) {

@@ -84,8 +84,15 @@ func TestFile_NoDoublesAfterACrash(t *testing.T) {
 }
 
 func TestFile_Rotates(t *testing.T) {
+	moment := time.Now()
+	t.Run("time goes on", func(t *testing.T) { rotates(t, time.Now) })
+	t.Run("in a moment", func(t *testing.T) { rotates(t, func() time.Time { return moment }) })
+}
+
+func rotates(t *testing.T, now func() time.Time) {
 	path := filepath.Join(t.TempDir(), "deeper", "calls.ndjson")
 	s := lineSink(t, path, int64(len(linesOf(1, 2))))
+	s.now = now
 	for seq := range uint64(7) {
 		send(t, s, seq+1)
 	}
