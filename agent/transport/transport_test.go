@@ -21,14 +21,23 @@ func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
 // serveHello answers every request until the test ends.
 func serveHello(t *testing.T, files transport.Files, most int) *transport.Listener {
 	t.Helper()
+	return serveHelloTelling(t, files, most, func(http.ConnState) {})
+}
+
+// serveHelloTelling tells the state of each connection once the listener knows it.
+func serveHelloTelling(t *testing.T, files transport.Files, most int, tell func(http.ConnState)) *transport.Listener {
+	t.Helper()
 	l, err := transport.Listen("127.0.0.1:0", files, most, quiet())
 	if err != nil {
 		t.Fatal(err)
 	}
 	s := &http.Server{
-		Handler:   http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("hello")) }),
-		ConnState: l.ConnState,
-		ErrorLog:  slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug),
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("hello")) }),
+		ConnState: func(c net.Conn, state http.ConnState) {
+			l.ConnState(c, state)
+			tell(state)
+		},
+		ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug),
 	}
 	go func() { _ = s.Serve(l) }()
 	t.Cleanup(func() { s.Close() })
@@ -223,7 +232,14 @@ func TestListener_CrowdOfOneAddress(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("there is one address to dial from only")
 	}
-	l := serveHello(t, transport.Files{}, 4)
+	// An answer is read before its connection is known to be idle again; and the
+	// only idle one is the first to go.
+	idle := make(chan struct{}, 64)
+	l := serveHelloTelling(t, transport.Files{}, 4, func(state http.ConnState) {
+		if state == http.StateIdle {
+			idle <- struct{}{}
+		}
+	})
 	dial := func(from string) net.Conn {
 		t.Helper()
 		c, err := (&net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}}).Dial("tcp", l.Addr().String())
@@ -236,6 +252,9 @@ func TestListener_CrowdOfOneAddress(t *testing.T) {
 	hello := func(c net.Conn) error {
 		_, _ = io.WriteString(c, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
 		_, err := io.ReadAtLeast(c, make([]byte, 4096), len("HTTP/1.1 200 OK"))
+		if err == nil {
+			<-idle
+		}
 		return err
 	}
 	quiet := dial("127.0.0.2")
