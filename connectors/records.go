@@ -2,6 +2,8 @@ package connectors
 
 import (
 	"errors"
+	"strings"
+	"unicode/utf8"
 
 	"calljournal/agent/call"
 )
@@ -22,3 +24,21 @@ var (
 	ErrUnfinished = errors.New("the record goes on in the next line")
 	ErrNoID       = errors.New("the record does not name its channel's unique id")
 )
+
+// LongestText is how many bytes of a value in a record are kept: names and
+// numbers come from outside.
+const LongestText = 512
+
+// Text is what is kept of a value in a record: valid UTF-8 of at most LongestText
+// bytes, cut before a letter.
+func Text(value string) string {
+	value = strings.ToValidUTF8(value, "\uFFFD") // which may be longer
+	if len(value) <= LongestText {
+		return value
+	}
+	end := LongestText
+	for !utf8.RuneStart(value[end]) {
+		end--
+	}
+	return value[:end]
+}

@@ -50,9 +50,6 @@ var (
 		"start", "answer", "end", "duration", "billsec", "disposition", "amaflags", "accountcode", "uniqueid", "userfield", "sequence"}
 )
 
-// longestField bounds what a value may hold: names and numbers come from outside.
-const longestField = 512
-
 // Read reads one row.
 func (r *Records) Read(record []byte, seen call.Moment) (call.Event, error) {
 	fields, open := spool.Fields(string(record))
@@ -63,10 +60,7 @@ func (r *Records) Read(record []byte, seen call.Moment) (call.Event, error) {
 		return call.Event{}, nil
 	}
 	for i, f := range fields {
-		if len(f) > longestField {
-			f = f[:longestField]
-		}
-		fields[i] = strings.ToValidUTF8(f, "\uFFFD")
+		fields[i] = connectors.Text(f)
 	}
 	if slices.Contains(fields, "channel") && slices.Contains(fields, "start") {
 		r.columns = fields // a heading

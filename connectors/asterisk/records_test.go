@@ -196,6 +196,7 @@ func FuzzRecords(f *testing.F) {
 	good := master(time.UTC, fmt.Sprintf("%d.1", start.Unix()), start, start.Add(time.Second), start.Add(5*time.Second))
 	f.Add(good)
 	f.Add(strings.ReplaceAll(good, "Anna", "<img src=x>\xff\"\""))
+	f.Add(strings.ReplaceAll(good, "Anna", strings.Repeat("\x920", 300)))
 	f.Add("uniqueid,channel,start,duration,disposition\n")
 	f.Add(strings.Replace(good, "Dial", "Queue", 1))
 	f.Add(strings.Replace(good, "Dial", "AppDial2", 1))
@@ -213,7 +214,7 @@ func FuzzRecords(f *testing.F) {
 				t.Errorf("%q: %+v", line, h)
 			}
 			for _, s := range []string{e.Number, e.CallerName, e.Dialled, e.Channel, e.PeerChannel, e.Link, e.Data, e.Queue} {
-				if !utf8.ValidString(s) || len(s) > longestField+3 {
+				if !utf8.ValidString(s) || len(s) > connectors.LongestText {
 					t.Errorf("%q: kept %.40q", line, s)
 				}
 			}

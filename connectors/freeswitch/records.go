@@ -51,8 +51,6 @@ func isStamp(s string) bool {
 	return err == nil
 }
 
-const longestField = 512 // of a name or number; they come from outside
-
 // Read reads a line, or a whole file of mod_json_cdr.
 func (r *Records) Read(record []byte, seen call.Moment) (call.Event, error) {
 	text := strings.TrimSpace(string(record))
@@ -151,10 +149,11 @@ func readJSON(text string) (map[string]string, error) {
 // event by which the leg would have ended.
 func (r *Records) fact(vars map[string]string, seen call.Moment) (call.Event, error) {
 	for name, v := range vars {
-		if len(v) > longestField && name != "hold_events" && name != "transfer_history" {
-			v = v[:longestField]
+		if name == "hold_events" || name == "transfer_history" { // lists
+			vars[name] = strings.ToValidUTF8(v, "\uFFFD")
+		} else {
+			vars[name] = connectors.Text(v)
 		}
-		vars[name] = strings.ToValidUTF8(v, "\uFFFD")
 	}
 	if vars["uuid"] == "" {
 		return call.Event{}, fmt.Errorf("%w: let the template write ${uuid}", connectors.ErrNoID)

@@ -66,7 +66,8 @@ func TestRecords_Unreadable(t *testing.T) {
 }
 
 func FuzzRecords(f *testing.F) {
-	for _, s := range []string{exampleLine, asteriskLine, jsonFile, strings.Replace(exampleLine, "Anna", "\"; DROP \xff\n", 1), `{"variables":{"uuid":"%zz","transfer_history":"ARRAY::a|:b"}}`} {
+	for _, s := range []string{exampleLine, asteriskLine, jsonFile, strings.Replace(exampleLine, "Anna", "\"; DROP \xff\n", 1), `{"variables":{"uuid":"%zz","transfer_history":"ARRAY::a|:b"}}`,
+		strings.Replace(exampleLine, "Anna", strings.Repeat("\x920", 300), 1)} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
@@ -78,7 +79,7 @@ func FuzzRecords(f *testing.F) {
 			t.Errorf("%q: %+v", text, h)
 		}
 		for _, s := range []string{e.Number, e.CallerName, e.Dialled, e.Channel, e.PeerChannel, e.Link, e.Data} {
-			if !utf8.ValidString(s) || len(s) > longestField+3 {
+			if !utf8.ValidString(s) || len(s) > connectors.LongestText {
 				t.Errorf("%q: kept %.40q", text, s)
 			}
 		}
