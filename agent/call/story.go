@@ -1,6 +1,7 @@
 package call
 
 import (
+	"cmp"
 	"slices"
 	"strconv"
 	"strings"
@@ -72,8 +73,22 @@ func tell(o Options, c *held, now Moment) *story {
 		s.rejoin(l)
 		s.hold(l)
 	}
-	slices.SortStableFunc(s.order, func(a, b *leg) int { return int(a.created - b.created) })
+	// FreeSWITCH gives a leg and those that it called at once the same stamp, and a
+	// list may have shown one of these first.
+	slices.SortStableFunc(s.order, func(a, b *leg) int {
+		return cmp.Or(cmp.Compare(a.created, b.created), cmp.Compare(s.generation(a), s.generation(b)))
+	})
 	return s
+}
+
+// generation is how many legs stand between a leg and the one for which it was
+// made in the end: 0 for a leg that nobody asked for.
+func (s *story) generation(l *leg) (n int) {
+	for n < len(s.order) && s.legs[l.by] != nil {
+		l = s.legs[l.by]
+		n++
+	}
+	return n
 }
 
 // leg finds or begins the story of a leg. A fact may name a leg that is not of
@@ -215,6 +230,10 @@ func (s *story) read(e *Event) {
 			l.ended, l.vanished = at, ""
 		}
 		l.cause = e.Cause
+		if l.unseen { // the last event of a leg may tell what its first would have
+			l.calling = l.calling || e.Peer == "" && e.State == StateCalling
+			l.madeByPBX = l.madeByPBX || e.Originated
+		}
 		if e.History != nil {
 			l.history = e.History
 		}
