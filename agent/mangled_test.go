@@ -205,8 +205,9 @@ func impossible(r *call.Record) string {
 		if l.StartedAt != 0 && l.EndedAt != 0 && l.EndedAt < l.StartedAt || l.RingMs != nil && *l.RingMs < 0 || l.TalkMs != nil && *l.TalkMs < 0 {
 			return fmt.Sprintf("leg %s: %+v", l.Channel, l)
 		}
-		if l.StartedAt < r.StartedAt {
-			return fmt.Sprintf("leg %s began before the call", l.Channel)
+		// An employee may have been on the line before the caller with whom he was joined.
+		if l.StartedAt < r.StartedAt && (l.Role == call.RoleCaller || l.Role == call.RoleTrunk) {
+			return fmt.Sprintf("leg %s (%s) began before the call", l.Channel, l.Role)
 		}
 	}
 	if !slices.IsSortedFunc(r.Transfers, func(a, b call.Transfer) int { return cmp.Compare(a.At, b.At) }) {

@@ -44,8 +44,11 @@ func steppedAt(facts []Event) (n uint64, stepped bool) {
 		case e.Seen == listed:
 			continue // what a list tells of the past
 		}
-		if e.Ahead != 0 && (ahead == 0 || e.Ahead > ahead) {
-			ahead = e.Ahead
+		if e.Ahead != 0 { // a call begins here: the first of them, or one that was joined with it
+			d = max(d, e.Ahead)
+			if latest == 0 {
+				ahead = e.Ahead
+			}
 		}
 		if latest != 0 && (ahead != 0 && d > ahead+clockSlack || e.At < latest.Add(-clockSlack)) {
 			return e.N, true
