@@ -113,44 +113,6 @@ func trackerOptions(kind string, v variant) call.Options {
 	return o
 }
 
-// FreeSWITCH is asked for its channels on a connection of its own, so the answer
-// may show a leg of whose caller the events have not been read yet.
-func TestSurveyAhead(t *testing.T) {
-	legs := 0
-	for _, r := range recordings(t, replay.FreeSWITCH) {
-		facts := factsOf(t, r, usual)
-		list := slices.IndexFunc(facts, func(e call.Event) bool { return e.Kind == call.Snapshot })
-		if list < 0 || len(facts[list].Live) > 0 || len(facts) > 600 || len(r.Cuts) > 0 {
-			continue
-		}
-		expect, err := judge.Read(r.Expect)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, created := range facts {
-			if created.Kind != call.LegCreated {
-				continue
-			}
-			legs++
-			f := newFeed(trackerOptions(r.Kind, usual))
-			for i, e := range facts {
-				if i == list {
-					e.Live = []call.LiveLeg{{Leg: created.Leg, Link: created.Link, Channel: created.Channel, Endpoint: created.Endpoint, Local: created.Local,
-						State: created.State, Number: created.Number, CallerName: created.CallerName, Connected: created.Connected, Dialled: created.Dialled,
-						Context: created.Context, Account: created.Account, Queue: created.Queue, Created: created.At, Peer: created.Peer, Originated: created.Originated}}
-				}
-				f.apply(e)
-			}
-			last := facts[len(facts)-1].Seen.Add(time.Minute)
-			f.apply(call.Event{Kind: call.Ticked, At: last, Seen: last})
-			t.Run(r.Name+"/"+created.Channel, func(t *testing.T) { f.judge(t, expect) })
-		}
-	}
-	if legs < 100 {
-		t.Errorf("only %d legs", legs)
-	}
-}
-
 // feed is what a reader of the sync feed would know.
 type feed struct {
 	tracker  *call.Tracker

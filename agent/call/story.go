@@ -58,7 +58,7 @@ type story struct {
 // in which a PBX writes about different legs proves nothing.
 func tell(o Options, c *held, now Moment) *story {
 	rep := readReport(o, c.facts, c.live)
-	facts, ours := c.facts, c.live
+	facts, ours := ahead(c.facts), c.live
 	if rep != nil {
 		facts, ours = rep.facts, rep.legs
 	}
@@ -89,6 +89,34 @@ func (s *story) generation(l *leg) (n int) {
 		n++
 	}
 	return n
+}
+
+// ahead leaves out what came of a list about legs whose events followed it from
+// their creation on: the list was ahead of them, and they tell all of it again, in
+// its order and with its times.
+func ahead(facts []Event) []Event {
+	var listed, behind map[LegID]bool
+	for i := range facts {
+		switch e := &facts[i]; {
+		case e.Kind == LegSeen:
+			if listed == nil {
+				listed, behind = map[LegID]bool{}, map[LegID]bool{}
+			}
+			listed[e.Leg] = true
+		case e.Kind == LegCreated && listed[e.Leg]:
+			behind[e.Leg] = true
+		}
+	}
+	if len(behind) == 0 {
+		return facts
+	}
+	created := map[LegID]bool{}
+	return slices.DeleteFunc(slices.Clone(facts), func(e Event) bool {
+		if e.Kind == LegCreated {
+			created[e.Leg] = true
+		}
+		return behind[e.Leg] && !created[e.Leg]
+	})
 }
 
 // leg finds or begins the story of a leg. A fact may name a leg that is not of

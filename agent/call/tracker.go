@@ -474,6 +474,11 @@ func (c *held) began() Moment {
 // whom it met.
 func (t *Tracker) enterRooms(c *held, e *Event) (_ *held, entered bool) {
 	switch e.Kind {
+	case LegCreated:
+		// Where a list has put it already, its own events will lead it.
+		for _, id := range slices.Clone(t.in[e.Leg]) {
+			t.leaveRoom(e.Leg, id)
+		}
 	case Joined, LegSeen:
 		if e.Bridge == "" {
 			return c, false
@@ -499,23 +504,16 @@ func (t *Tracker) enterRooms(c *held, e *Event) (_ *held, entered bool) {
 			if e.Kind == Parted && id != e.Bridge {
 				continue
 			}
-			r := t.rooms[id]
-			r.legs = slices.DeleteFunc(r.legs, func(l LegID) bool { return l == e.Leg })
-			t.in[e.Leg] = slices.DeleteFunc(t.in[e.Leg], func(b string) bool { return b == id })
-			if r.kind == BridgeConference {
-				for _, leg := range r.legs {
-					if other := t.legs[leg]; other != nil && other != c {
-						t.met(other, leg, MetLeft, Event{Leg: e.Leg, Bridge: id, At: e.At, Seen: e.Seen})
-						t.met(c, e.Leg, MetLeft, Event{Leg: leg, Bridge: id, At: e.At, Seen: e.Seen})
-					}
+			r := t.leaveRoom(e.Leg, id)
+			if r.kind != BridgeConference {
+				continue
+			}
+			for _, leg := range r.legs {
+				if other := t.legs[leg]; other != nil && other != c {
+					t.met(other, leg, MetLeft, Event{Leg: e.Leg, Bridge: id, At: e.At, Seen: e.Seen})
+					t.met(c, e.Leg, MetLeft, Event{Leg: leg, Bridge: id, At: e.At, Seen: e.Seen})
 				}
 			}
-			if len(r.legs) == 0 {
-				delete(t.rooms, id)
-			}
-		}
-		if len(t.in[e.Leg]) == 0 {
-			delete(t.in, e.Leg)
 		}
 	case BridgeMerged:
 		if r := t.rooms[e.Bridge2]; r != nil && r.kind == BridgeTalk {
@@ -527,6 +525,20 @@ func (t *Tracker) enterRooms(c *held, e *Event) (_ *held, entered bool) {
 		}
 	}
 	return c, entered
+}
+
+// leaveRoom takes a leg out of a bridge that it is in, and gives the bridge.
+func (t *Tracker) leaveRoom(leg LegID, bridge string) *room {
+	r := t.rooms[bridge]
+	r.legs = slices.DeleteFunc(r.legs, func(l LegID) bool { return l == leg })
+	if len(r.legs) == 0 {
+		delete(t.rooms, bridge)
+	}
+	t.in[leg] = slices.DeleteFunc(t.in[leg], func(b string) bool { return b == bridge })
+	if len(t.in[leg]) == 0 {
+		delete(t.in, leg)
+	}
+	return r
 }
 
 // meet tells the calls of those in a conference of each other when a leg enters:
