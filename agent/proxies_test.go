@@ -3,7 +3,6 @@ package agent_test
 import (
 	"context"
 	"net/http"
-	"os"
 	"path/filepath"
 	"testing"
 
@@ -14,11 +13,7 @@ import (
 
 // What was read through a proxy of ours was read by its client.
 func TestTrustedProxies(t *testing.T) {
-	dir, err := os.MkdirTemp("", "c") // a socket's path is short
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	dir := shortFolder(t)
 	c, err := config.Parse(filepath.Join(dir, "calljournal.toml"), []byte(`[agent]
 name = "test"
 socket = '`+filepath.Join(dir, "s")+`'

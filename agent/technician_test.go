@@ -16,11 +16,7 @@ import (
 // Whoever looks after a daemon sees by what it runs and what it complains of, and
 // no secret of any kind.
 func TestTechnician(t *testing.T) {
-	dir, err := os.MkdirTemp("", "c") // a socket's path is short
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	dir := shortFolder(t)
 	text := `[agent]
 name = "test"
 socket = '` + filepath.Join(dir, "s") + `'

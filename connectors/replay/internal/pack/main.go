@@ -1,14 +1,3 @@
-// Command pack makes the project's archives of recordings from a set of
-// recorded scenarios, each a folder as the recorder wrote it: meta.json,
-// expect.json and either stream.ami with times (Asterisk) or all.esl with
-// all.times (FreeSWITCH); a stream may be packed with gzip. The same folders
-// always give the same archive.
-//
-//	go run ./connectors/replay/internal/pack -from DIR/asterisk -to connectors/replay/testdata/asterisk.tar.zst
-//	go run ./connectors/replay/internal/pack -from DIR/freeswitch -to connectors/replay/testdata/freeswitch.tar.zst
-//
-// Long load runs are left out with -skip; -only makes a small selection, as the
-// demo's.
 package main
 
 import (
