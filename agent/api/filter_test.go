@@ -147,7 +147,8 @@ func TestCalls_FiltersAndSorts(t *testing.T) {
 		}
 		if rapid.Bool().Draw(t, "number") {
 			n := words(at(pick(), "from", "number"))
-			if len(n) > 0 && n[0] != "" && len(n[0]) < 300 && !strings.ContainsAny(n[0], " ().-/") {
+			// Bytes that are no text are shown as U+FFFD, and not found by it.
+			if len(n) > 0 && n[0] != "" && len(n[0]) < 300 && !strings.ContainsAny(n[0], " ().-/\uFFFD") {
 				q.Set("number", n[0][rapid.IntRange(0, len(n[0])-1).Draw(t, "first"):])
 			}
 		}

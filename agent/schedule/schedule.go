@@ -97,26 +97,41 @@ func (s *Schedule) fields() error {
 // String is the text that it was made of.
 func (s Schedule) String() string { return s.text }
 
-// mostMonths is how far Next looks.
-const mostMonths = 62
-
 // Next is the first moment after the given one, by the clock of its location;
 // zero: there is none within years.
-func (s Schedule) Next(after time.Time) time.Time {
-	if s.cron != nil {
-		t := s.cron.Next(after)
-		for !t.IsZero() && again(t) != 0 {
-			t = s.cron.Next(t)
+func (s Schedule) Next(after time.Time) (next time.Time) {
+	// What a clock shows does not only grow: it is set back and steps over times.
+	// So what it would show in order is looked through for the first moment that
+	// comes of it, from before a step to behind one.
+	for shown := s.shown(clockOf(after).Add(-near)); !shown.IsZero(); shown = s.shown(shown) {
+		if !next.IsZero() && shown.After(clockOf(next).Add(near)) {
+			break
 		}
-		return t
+		t := At(shown.Year(), shown.Month(), shown.Day(), shown.Hour(), shown.Minute(), after.Location())
+		if t.After(after) && (next.IsZero() || t.Before(next)) {
+			next = t
+		}
+	}
+	return next
+}
+
+// clockOf is what the clock of its location shows at t, as if it were one of UTC.
+func clockOf(t time.Time) time.Time {
+	_, offset := t.Zone()
+	return t.Add(time.Duration(offset) * time.Second).UTC()
+}
+
+// mostMonths is how far ahead is looked.
+const mostMonths = 62
+
+// shown is the first time after the given one, on a clock that is never set.
+func (s Schedule) shown(after time.Time) time.Time {
+	if s.cron != nil {
+		return s.cron.Next(after)
 	}
 	y, m, d := after.Date()
 	for ; d < 31*mostMonths; d++ { // time.Date makes of the 40th the 9th of the next month
-		day := time.Date(y, m, d-1, 12, 0, 0, 0, time.UTC) // from the day before: at midnight a clock may step over one
-		if !s.on(day) {
-			continue
-		}
-		if t := At(day.Year(), day.Month(), day.Day(), s.hour, s.minute, after.Location()); t.After(after) {
+		if t := time.Date(y, m, d, s.hour, s.minute, 0, 0, time.UTC); s.on(t) && t.After(after) {
 			return t
 		}
 	}

@@ -41,6 +41,7 @@ func TestNext(t *testing.T) {
 		{"cron, the last day", "0 20 L * *", "UTC", "2026-02-01T00:00:00Z", []string{"Sat 2026-02-28 20:00 +0000", "Tue 2026-03-31 20:00 +0000"}},
 		{"cron, an hour that comes twice", "30 2 * * *", "Europe/Berlin", "2026-10-24T03:00:00+02:00", []string{"Sun 2026-10-25 02:30 +0200", "Mon 2026-10-26 02:30 +0100"}},
 		{"cron, an hour that is left out", "30 2 * * *", "Europe/Berlin", "2026-03-28T03:00:00+01:00", []string{"Sun 2026-03-29 03:30 +0200", "Mon 2026-03-30 02:30 +0200"}},
+		{"cron, months with a step of half an hour", "0 0 1 * *", "Australia/Lord_Howe", "2017-09-01T00:00:00+10:30", []string{"Sun 2017-10-01 00:00 +1030", "Wed 2017-11-01 00:00 +1100"}},
 		{"cron, every hour of a long night", "0 * * * *", "Europe/Berlin", "2026-10-25T01:00:00+02:00", []string{"Sun 2026-10-25 02:00 +0200", "Sun 2026-10-25 03:00 +0100"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
