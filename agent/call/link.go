@@ -94,7 +94,7 @@ func (t *Tracker) vanish(e Event, why string, gone func(LegID) bool) {
 // snapshot compares what the PBX says to be up with what the Tracker believes.
 // Events that the PBX sent before it wrote the list may still follow it: they
 // find their legs already gone, and change nothing, or already known. If the
-// leg's creation is among them, they tell all that the list did (see ahead).
+// leg's creation is among them, they tell all that the list did (dropOvertaking).
 func (t *Tracker) snapshot(e Event) {
 	live := make(map[LegID]bool, len(e.Live))
 	for _, l := range e.Live {

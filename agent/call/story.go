@@ -58,7 +58,7 @@ type story struct {
 // in which a PBX writes about different legs proves nothing.
 func tell(o Options, c *held, now Moment) *story {
 	rep := readReport(o, c.facts, c.live)
-	facts, ours := ahead(c.facts), c.live
+	facts, ours := dropOvertaking(c.facts), c.live
 	if rep != nil {
 		facts, ours = rep.facts, rep.legs
 	}
@@ -91,10 +91,10 @@ func (s *story) generation(l *leg) (n int) {
 	return n
 }
 
-// ahead leaves out what came of a list about legs whose events followed it from
-// their creation on: the list was ahead of them, and they tell all of it again, in
-// its order and with its times.
-func ahead(facts []Event) []Event {
+// dropOvertaking leaves out what came of a list about legs whose events followed
+// it from their creation on: the list overtook them, and they tell all of it again,
+// in its order and with its times.
+func dropOvertaking(facts []Event) []Event {
 	var listed, behind map[LegID]bool
 	for i := range facts {
 		switch e := &facts[i]; {
