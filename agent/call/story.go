@@ -112,8 +112,11 @@ func dropOvertaking(facts []Event) []Event {
 	}
 	created := map[LegID]bool{}
 	return slices.DeleteFunc(slices.Clone(facts), func(e Event) bool {
-		if e.Kind == LegCreated {
+		switch e.Kind {
+		case LegCreated:
 			created[e.Leg] = true
+		case LinkDown, LinkGap, Reported: // the call's, not the leg's
+			return false
 		}
 		return behind[e.Leg] && !created[e.Leg]
 	})
