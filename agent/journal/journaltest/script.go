@@ -293,7 +293,7 @@ func (s *script) conversation() {
 		s.transfer(*taken.Extension)
 	}
 	if s.percent(30) {
-		s.r.Recordings = []call.Recording{{File: ptr(fmt.Sprintf("%d.wav", s.n)), StartedAt: s.r.AnsweredAt, Available: true}}
+		s.r.Recordings = []call.Recording{{File: ptr(fmt.Sprintf("%d.wav", s.n)), StartedAt: s.r.AnsweredAt}}
 	}
 	by := "caller"
 	if s.one(2) {
