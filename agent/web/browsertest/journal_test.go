@@ -5,6 +5,7 @@ import (
 	"encoding/csv"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -111,11 +112,13 @@ func TestJournal_FilterSortPage(t *testing.T) {
 	b.until(`document.querySelector("#none")`)
 }
 
-// seconds reads 1:02:03.
+// seconds reads 1:02:03; -1: it is not that.
 func seconds(length string) (s int) {
 	for part := range strings.SplitSeq(length, ":") {
-		var n int
-		_, _ = fmt.Sscan(part, &n)
+		n, err := strconv.Atoi(part) // Sscan would take 08 for octal
+		if err != nil {
+			return -1
+		}
 		s = s*60 + n
 	}
 	return s
