@@ -249,6 +249,50 @@ func TestLost(t *testing.T) {
 	t.Logf("%d messages left out, %d times something changed without a doubt", tried.Load(), silent.Load())
 }
 
+// The last event of a FreeSWITCH channel describes it as its first one did: where
+// that was lost, who called whom is known all the same.
+func TestLost_Creation(t *testing.T) {
+	legs := 0
+	for _, r := range recordings(t, replay.FreeSWITCH) {
+		facts := factsOf(t, r, usual)
+		if len(facts) > 600 || len(r.Cuts) > 0 {
+			continue
+		}
+		without := func(lost int) (calls []string) {
+			f := newFeed(trackerOptions(r.Kind, usual))
+			for i, e := range facts {
+				if i != lost {
+					f.apply(e)
+				}
+			}
+			number := func(p call.Party) string {
+				if p.Number == nil {
+					return "unknown"
+				}
+				return *p.Number
+			}
+			for _, c := range f.current() {
+				calls = append(calls, fmt.Sprintf("%s %s -> %s %s", c.Direction, number(c.From), number(c.To), c.Status))
+			}
+			slices.Sort(calls)
+			return calls
+		}
+		want := without(-1)
+		for i, e := range facts {
+			if e.Kind != call.LegCreated {
+				continue
+			}
+			legs++
+			if got := without(i); !slices.Equal(got, want) {
+				t.Errorf("%s, without the creation of %s: %q, want %q", r.Name, e.Channel, got, want)
+			}
+		}
+	}
+	if legs < 100 {
+		t.Errorf("only %d legs", legs)
+	}
+}
+
 // undoubted gives how records that claim to be complete differ from the true
 // ones.
 func undoubted(t *testing.T, want, got map[string]string) string {

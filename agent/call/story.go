@@ -57,8 +57,8 @@ type story struct {
 // tell reads the facts into legs. Every fact counts by its own stamp; the order
 // in which a PBX writes about different legs proves nothing.
 func tell(o Options, c *held, now Moment) *story {
-	rep := readReport(o, c.facts, c.live)
 	facts, ours := dropOvertaking(c.facts), c.live
+	rep := readReport(o, facts, ours)
 	if rep != nil {
 		facts, ours = rep.facts, rep.legs
 	}
