@@ -3,6 +3,7 @@ package connectors
 import (
 	"errors"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"calljournal/agent/call"
@@ -41,4 +42,20 @@ func Text(value string) string {
 		end--
 	}
 	return value[:end]
+}
+
+// StampLayout is how both PBXs write local times into their records.
+const StampLayout = "2006-01-02 15:04:05"
+
+// Stamp reads a time of StampLayout. One of a year in which no PBX wrote it (0000,
+// 9999) is none: what is computed from it would overflow.
+func Stamp(s string, zone *time.Location) (at time.Time, ok bool) {
+	at, err := time.ParseInLocation(StampLayout, s, zone)
+	return at, err == nil && at.Year() >= 1980 && at.Year() < 2200
+}
+
+// IsStamp finds the columns with times.
+func IsStamp(s string) bool {
+	_, ok := Stamp(s, time.UTC)
+	return ok
 }

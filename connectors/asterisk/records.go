@@ -78,7 +78,7 @@ type row map[string]string
 func (r *Records) row(fields []string) (row, error) {
 	columns := r.columns
 	if columns == nil {
-		switch first := slices.IndexFunc(fields, isStamp); {
+		switch first := slices.IndexFunc(fields, connectors.IsStamp); {
 		case first == 9 && len(fields) >= len(csvColumns):
 			columns = csvColumns
 		case first == 8 && len(fields) >= len(customColumns)-3:
@@ -119,7 +119,7 @@ func (r *Records) row(fields []string) (row, error) {
 func bornAt(uniqueid string) (call.Moment, bool) {
 	id := uniqueid[strings.LastIndexByte(uniqueid, '-')+1:]
 	whole, serial, ok := strings.Cut(id, ".")
-	if !ok || len(whole) < 9 || len(whole) > 11 || serial == "" {
+	if !ok || len(whole) < 9 || len(whole) > 10 || serial == "" {
 		return 0, false
 	}
 	if _, err := strconv.ParseUint(serial, 10, 64); err != nil {
@@ -130,13 +130,6 @@ func bornAt(uniqueid string) (call.Moment, bool) {
 		return 0, false
 	}
 	return call.Moment(s * 1e6), true
-}
-
-const stampLayout = "2006-01-02 15:04:05"
-
-func isStamp(s string) bool {
-	_, err := time.Parse(stampLayout, s)
-	return err == nil
 }
 
 // dispositions are cdr.h's in the words of DIALSTATUS.
@@ -260,7 +253,7 @@ func (r *Records) times(f row, born call.Moment) (*call.LegHistory, string, erro
 		switch {
 		case ok && (exact || !stampOK || until < 0 || until > length+time.Second):
 			h.Answered = h.HungUp.Add(-min(billed, length))
-		case stampOK:
+		case stampOK && until >= 0:
 			h.Answered = start.Add(min(until, length))
 		}
 	}
@@ -272,8 +265,8 @@ func (r *Records) start(stamp string, born call.Moment) (start call.Moment, doub
 	if s, _, ok := seconds(stamp); ok && s > 30*365*24*time.Hour {
 		return call.Moment(s.Microseconds()), "", nil // ${CDR(start,f)}: since the epoch
 	}
-	local, err := time.Parse(stampLayout, stamp)
-	if err != nil {
+	local, ok := connectors.Stamp(stamp, time.UTC)
+	if !ok {
 		return 0, "", fmt.Errorf("its start %.30q is no time", stamp)
 	}
 	ahead := local.Sub(born.Time())
@@ -297,10 +290,7 @@ func (r *Records) start(stamp string, born call.Moment) (start call.Moment, doub
 	if r.known && !r.agrees {
 		return call.MomentOf(local.Add(-r.offset)), "", nil
 	}
-	there, err := time.ParseInLocation(stampLayout, stamp, r.zone)
-	if err != nil {
-		return 0, "", fmt.Errorf("its start %.30q is no time", stamp)
-	}
+	there, _ := connectors.Stamp(stamp, r.zone)
 	at := call.MomentOf(there)
 	if r.known { // of an hour that the clock goes through twice, the one in which it still was
 		same := local.Add(-r.offset)
@@ -325,7 +315,7 @@ func seconds(s string) (d time.Duration, exact, ok bool) {
 
 // difference is how far apart two stamps of one clock are.
 func difference(from, to string) (time.Duration, bool) {
-	a, err := time.Parse(stampLayout, from)
-	b, err2 := time.Parse(stampLayout, to)
-	return b.Sub(a), err == nil && err2 == nil
+	a, ok := connectors.Stamp(from, time.UTC)
+	b, ok2 := connectors.Stamp(to, time.UTC)
+	return b.Sub(a), ok && ok2
 }

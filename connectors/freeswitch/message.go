@@ -76,7 +76,7 @@ func (m Message) name() string {
 	return strings.ToLower(name)
 }
 
-// latest is the last moment taken for a time at all: the year 2242. Beyond it
+// latest is the last moment taken for a time at all: the year 2255. Beyond it
 // is a broken header.
 const latest = 1 << 53
 

@@ -44,13 +44,6 @@ var (
 		"last_app", "last_arg", "start_stamp", "answer_stamp", "end_stamp", "duration", "billsec", "hangup_cause", "amaflags", "uuid", "userfield"}
 )
 
-const stampLayout = "2006-01-02 15:04:05"
-
-func isStamp(s string) bool {
-	_, err := time.Parse(stampLayout, s)
-	return err == nil
-}
-
 // Read reads a line, or a whole file of mod_json_cdr.
 func (r *Records) Read(record []byte, seen call.Moment) (call.Event, error) {
 	text := strings.TrimSpace(string(record))
@@ -76,7 +69,7 @@ func (r *Records) Read(record []byte, seen call.Moment) (call.Event, error) {
 	}
 	columns := r.columns
 	if columns == nil {
-		switch first := slices.IndexFunc(fields, isStamp); {
+		switch first := slices.IndexFunc(fields, connectors.IsStamp); {
 		case first == 4 && len(fields) >= len(exampleColumns)-1:
 			columns = exampleColumns
 		case first == 9 && len(fields) >= len(asteriskColumns)-1:
@@ -263,8 +256,8 @@ func (r *Records) moment(vars map[string]string, name string) (us string, guess 
 	if s, err := strconv.ParseInt(vars[name+"_epoch"], 10, 64); err == nil && s > 0 && s < latest/1_000_000 {
 		return strconv.FormatInt(s*1_000_000, 10), false
 	}
-	t, err := time.ParseInLocation(stampLayout, vars[name+"_stamp"], r.zone)
-	if err != nil {
+	t, ok := connectors.Stamp(vars[name+"_stamp"], r.zone)
+	if !ok {
 		return "", false
 	}
 	return strconv.FormatInt(t.UnixMicro(), 10), true
