@@ -87,7 +87,7 @@ func TestClockSteps(t *testing.T) {
 			f.possible(rt)
 			for _, now := range []call.Moment{e.At, set(e).At} {
 				for _, r := range f.tracker.Live(now) {
-					if text := impossible(&r); text != "" {
+					if text := impossible(&r, f.evidence[r.ID]); text != "" {
 						rt.Fatalf("seen live: %s", text)
 					}
 				}

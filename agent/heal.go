@@ -2,6 +2,7 @@ package agent
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -42,6 +43,7 @@ const (
 	lateRows   = 10 * time.Minute // are still taken in when the gap is healed already
 	slackRows  = 5 * time.Second  // between the PBX's clock and ours, and its whole seconds
 	longCall   = 4 * time.Hour    // how long before a row the call that it is about may have begun
+	lately     = 10_000           // so many rows are kept for those of the same calls, and so many channels of calls recorded
 )
 
 // healing is what one reading brings.
@@ -75,8 +77,10 @@ type healer struct {
 	records  connectors.Records
 	markedAt time.Time
 	savedAt  time.Time
+	earlier  []call.Event // rows that were read lately
 	// The ingest goroutine's own.
-	lastTouch call.Moment // when a call that was not seen whole was recorded last
+	lastTouch           call.Moment       // when a call that was not seen whole was recorded last
+	recorded, recorded2 map[string]string // by channel the calls that were recorded lately: the newest, and those before
 
 	mu         sync.Mutex
 	mem        healMemory
@@ -219,10 +223,11 @@ func (a *Agent) lookAtRecords(ctx context.Context, l *link) (more bool, err erro
 	for _, g := range mem.Gaps {
 		first = min(first, g.From)
 	}
-	for _, r := range rows {
-		if r.History.HungUp.Add(slackRows) >= first {
-			in.rows = append(in.rows, r)
-		}
+	rows = slices.DeleteFunc(rows, func(r call.Event) bool { return r.History.HungUp.Add(slackRows) < first })
+	if len(rows) > 0 {
+		in.rows = call.WithKin(h.earlier, rows)
+		h.earlier = append(h.earlier, rows...)
+		h.earlier = slices.Delete(h.earlier, 0, max(0, len(h.earlier)-lately))
 	}
 	if len(in.rows) > 0 {
 		if in.index, err = a.closedCalls(l, in.rows); err != nil {
@@ -245,14 +250,14 @@ func (h *healer) mark(p spool.Position, now time.Time) (save spool.Position) {
 	if now.Sub(h.savedAt) < marksSaved {
 		return save
 	}
-	if save = h.before(now.Add(-2 * markEvery)); !save.At.IsZero() {
+	if save = h.markBefore(now.Add(-2 * markEvery)); !save.At.IsZero() {
 		h.savedAt = now
 	}
 	return save
 }
 
-// before is the last mark that was noted before a moment, or the first there is.
-func (h *healer) before(at time.Time) (found spool.Position) {
+// markBefore is the last mark that was noted before a moment, or the first there is.
+func (h *healer) markBefore(at time.Time) (found spool.Position) {
 	for _, m := range h.marks {
 		if found.At.IsZero() || m.At.Before(at) {
 			found = m
@@ -355,7 +360,7 @@ func (a *Agent) healLater(g *group, l *link, gap *call.Gap) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	from := (gap.From - l.now.Ahead).Time().Add(-slackRows)
-	p := h.before(from)
+	p := h.markBefore(from)
 	if p.At.IsZero() || p.At.After(from) {
 		p = spool.Position{At: from} // the file was never looked at: from its beginning, but no older one
 	}
@@ -375,7 +380,8 @@ func (h *healer) keep(g *group, l *link) {
 }
 
 // takeHealing takes in what a reading brought. It is called when no commit is
-// under way, so that the journal together with the trackers knows every call.
+// under way, so that the journal and the group together know every call that the
+// trackers do not.
 func (a *Agent) takeHealing(g *group, in healing) {
 	l, h := in.link, in.link.healer
 	now := call.MomentOf(a.now())
@@ -392,7 +398,7 @@ func (a *Agent) takeHealing(g *group, in healing) {
 	about := call.Event{Kind: call.Reported, Seen: now, At: now}
 	news := false
 	if len(in.rows) > 0 {
-		for _, c := range a.heal(l, in, gaps) {
+		for _, c := range a.heal(g, l, in, gaps) {
 			a.note(g, l, &about, c)
 			news = news || c.Op == call.CallRecorded
 		}
@@ -426,7 +432,7 @@ func (a *Agent) takeHealing(g *group, in healing) {
 }
 
 // heal lets the tracker read the rows; a fault in that is these rows' loss.
-func (a *Agent) heal(l *link, in healing, gaps []call.Gap) (changes []call.Change) {
+func (a *Agent) heal(g *group, l *link, in healing, gaps []call.Gap) (changes []call.Change) {
 	defer func() {
 		if p := recover(); p != nil {
 			changes = nil
@@ -437,7 +443,7 @@ func (a *Agent) heal(l *link, in healing, gaps []call.Gap) (changes []call.Chang
 	return l.tracker.Heal(in.rows, gaps, func(ids []string, _, _ call.Moment) []call.Closed {
 		var found []string
 		for _, id := range ids {
-			for _, callID := range []string{in.index[id], l.pbx.Name + ":" + id} {
+			for _, callID := range []string{in.index[id], l.healer.recordedAs(id), l.pbx.Name + ":" + id} {
 				if callID != "" && !slices.Contains(found, callID) {
 					found = append(found, callID)
 				}
@@ -445,6 +451,12 @@ func (a *Agent) heal(l *link, in healing, gaps []call.Gap) (changes []call.Chang
 		}
 		var out []call.Closed
 		for _, id := range found {
+			if c, pending := g.newest(id); pending {
+				if c.Record != nil {
+					out = append(out, c)
+				}
+				continue
+			}
 			rec, err := a.store.Call(id)
 			if errors.Is(err, storage.ErrNotFound) {
 				continue
@@ -472,11 +484,37 @@ func (a *Agent) heal(l *link, in healing, gaps []call.Gap) (changes []call.Chang
 	})
 }
 
-// touched notes the end of a call that was not seen whole: its rows may come yet.
-func (h *healer) touched(r *call.Record, now call.Moment) {
-	if h != nil && r.Quality == call.QualityPartial {
+// noted is told of every call that is recorded. Of one that was not seen whole
+// rows may come yet; and the journal as a reader finds it is a little behind.
+func (h *healer) noted(r *call.Record, now call.Moment) {
+	if h == nil {
+		return
+	}
+	if r.Quality == call.QualityPartial {
 		h.lastTouch = now
 	}
+	if h.recorded == nil || len(h.recorded) >= lately {
+		h.recorded, h.recorded2 = map[string]string{}, h.recorded
+	}
+	for _, id := range r.PBXIDs {
+		h.recorded[id] = r.ID
+	}
+}
+
+// recordedAs is the call that a channel was recorded with lately.
+func (h *healer) recordedAs(id string) string { return cmp.Or(h.recorded[id], h.recorded2[id]) }
+
+// newest is what the group has of a call: no record if it is to be deleted.
+func (g *group) newest(id string) (c call.Closed, pending bool) {
+	for _, e := range slices.Backward(g.batch.Entries) {
+		switch {
+		case e.Op == storage.OpCall && e.Call.ID == id:
+			return call.Closed{Record: e.Call, Facts: g.batch.Why[id].Facts}, true
+		case e.Op == storage.OpDelete && e.ID == id:
+			return call.Closed{}, true
+		}
+	}
+	return call.Closed{}, false
 }
 
 // look is what status shows.

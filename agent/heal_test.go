@@ -251,6 +251,53 @@ func TestHeal(t *testing.T) {
 	}
 }
 
+// TestHeal_Long: the outage was so long that its rows are read in several goes.
+// Those of one call show only together that they are of one.
+func TestHeal_Long(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const most = 4900
+		dir := t.TempDir()
+		t0 := time.Now()
+		at := func(s int) time.Time { return t0.Add(time.Duration(s) * time.Second) }
+		pbx := &watchedPBX{t: t, file: filepath.Join(dir, "Master.csv"), zone: time.UTC, down: [][2]time.Time{{at(60), at(60 + most)}}}
+		d := start(t, healConfig(t, dir, pbx.file), map[string]*fakePBX{"main": {session: pbx.run}}, nil)
+		time.Sleep(time.Until(at(100)))
+		var text strings.Builder
+		var second []string
+		for n := range most - 100 {
+			c := talk{n, at(70 + n), 5}
+			// Of a phone called through a Local channel there are two rows, the second a
+			// few calls later.
+			half := fmt.Sprintf("Local/101@ringgrp-%08x", n)
+			text.WriteString(strings.NewReplacer(c.phoneChannel(), half+";1").Replace(c.row(time.UTC)))
+			second = append(second, strings.NewReplacer(c.channel(), half+";2", c.id(), fmt.Sprintf("%d.%d", c.start.Unix(), 1e6+n)).Replace(c.row(time.UTC)))
+			if len(second) > 3 {
+				text.WriteString(second[0])
+				second = second[1:]
+			}
+		}
+		text.WriteString(strings.Join(second, ""))
+		if text.Len() < 2<<20 {
+			t.Fatalf("the rows are %d bytes: that may be one reading", text.Len())
+		}
+		pbx.add(text.String())
+		time.Sleep(time.Until(at(2 * most)))
+		calls, gaps := latest(t, d.feed(t))
+		if len(calls) != most-100 {
+			t.Errorf("%d calls, want %d", len(calls), most-100)
+		}
+		for _, r := range calls {
+			if len(r.PBXIDs) != 2 || r.AnsweredBy == nil || *r.AnsweredBy != "101" || r.Direction != call.Inbound || *r.TalkMs != 5000 {
+				t.Errorf("%s of the channels %v: %s, answered by %v", r.ID, r.PBXIDs, r.Direction, r.AnsweredBy)
+			}
+		}
+		if len(gaps) != 2 || !gaps[1].Healed {
+			t.Errorf("gaps: %+v", gaps)
+		}
+		d.end(t)
+	})
+}
+
 // TestHeal_Unreadable: what is wrong with the file is in status, in words that
 // help, and what can be read of it is.
 func TestHeal_Unreadable(t *testing.T) {

@@ -26,22 +26,6 @@ import (
 // by what the SIP wire said. A record file tells less than the events, so a
 // field may be unknown; what it does say must be right, to the second.
 
-// cdrOf reads what the PBX itself wrote of a recording's calls.
-func cdrOf(t *testing.T, r *replay.Recording, records connectors.Records) (rows []call.Event) {
-	t.Helper()
-	heading := strings.NewReplacer("duration_f", "duration", "billsec_f", "billsec")
-	for line := range bytes.Lines([]byte(heading.Replace(string(r.CDR)))) {
-		e, err := records.Read(line, call.MomentOf(r.T0.Add(time.Hour)))
-		if err != nil {
-			t.Fatalf("%v: %s", err, line)
-		}
-		if e.Kind != 0 {
-			rows = append(rows, e)
-		}
-	}
-	return rows
-}
-
 // misled are the recordings of which the PBX's own record says something wrong,
 // with the fields: what no reader of it can know better.
 var misled = map[string]string{
@@ -153,29 +137,37 @@ func jsonOf(t *testing.T, r *replay.Recording) (files [][]byte) {
 // kind of file.
 func reportedOf(t *testing.T, r *replay.Recording, form string) (rows []call.Event) {
 	t.Helper()
-	var records connectors.Records
-	var lines [][]byte
-	switch form {
-	case "cdr_custom": // with a heading and fractions of seconds
-		return cdrOf(t, r, asterisk.NewRecords(nil, time.UTC))
-	case "cdr_csv":
-		records, lines = asterisk.NewRecords(nil, time.UTC), masterOf(t, r, time.FixedZone("", 3*3600))
-	case "json":
-		records, lines = freeswitch.NewRecords(nil, time.UTC), jsonOf(t, r)
-	case "template":
-		records = freeswitch.NewRecords([]string{"direction", "caller_id_name", "caller_id_number", "destination_number", "context", "start_uepoch", "progress_uepoch",
-			"progress_media_uepoch", "answer_uepoch", "bridge_uepoch", "end_uepoch", "mduration", "billmsec", "hangup_cause", "uuid", "bleg_uuid", "call_uuid",
-			"channel_name", "last_app", "last_arg", "user", "sip_hangup_disposition", "originate_disposition", "last_bridge_hangup_cause"}, time.UTC)
-		lines = slices.Collect(bytes.Lines(r.CDR))
-	}
+	records, lines := writtenBy(t, r, form)
 	for _, line := range lines {
 		e, err := records.Read(line, call.MomentOf(r.T0.Add(time.Hour)))
 		if err != nil {
 			t.Fatalf("%v: %s", err, line)
 		}
-		rows = append(rows, e)
+		if e.Kind != 0 {
+			rows = append(rows, e)
+		}
 	}
 	return rows
+}
+
+// writtenBy is the text of reportedOf and who reads it.
+func writtenBy(t *testing.T, r *replay.Recording, form string) (records connectors.Records, lines [][]byte) {
+	t.Helper()
+	switch form {
+	case "cdr_custom": // with a heading and fractions of seconds
+		heading := strings.NewReplacer("duration_f", "duration", "billsec_f", "billsec")
+		return asterisk.NewRecords(nil, time.UTC), slices.Collect(bytes.Lines([]byte(heading.Replace(string(r.CDR)))))
+	case "cdr_csv":
+		return asterisk.NewRecords(nil, time.UTC), masterOf(t, r, time.FixedZone("", 3*3600))
+	case "json":
+		return freeswitch.NewRecords(nil, time.UTC), jsonOf(t, r)
+	case "template":
+		return freeswitch.NewRecords([]string{"direction", "caller_id_name", "caller_id_number", "destination_number", "context", "start_uepoch", "progress_uepoch",
+			"progress_media_uepoch", "answer_uepoch", "bridge_uepoch", "end_uepoch", "mduration", "billmsec", "hangup_cause", "uuid", "bleg_uuid", "call_uuid",
+			"channel_name", "last_app", "last_arg", "user", "sip_hangup_disposition", "originate_disposition", "last_bridge_hangup_cause"}, time.UTC), slices.Collect(bytes.Lines(r.CDR))
+	}
+	t.Fatalf("no PBX writes %q", form)
+	return nil, nil
 }
 
 // masterOf rewrites the rows as cdr_csv writes them by itself: its columns, whole
@@ -273,7 +265,7 @@ func TestHealed_Cut(t *testing.T) {
 			}
 			facts := factsOf(t, r, usual)
 			whole := rebuilt(r.Kind, facts)
-			rows := cdrOf(t, r, asterisk.NewRecords(nil, time.UTC))
+			rows := reportedOf(t, r, "cdr_custom")
 			h := fnv.New32a()
 			h.Write([]byte(r.Name))
 			phase := time.Duration(h.Sum32() % 500)

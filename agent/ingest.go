@@ -218,7 +218,7 @@ func (a *Agent) note(g *group, l *link, e *call.Event, c call.Change) {
 		if g.since == 0 {
 			g.since = e.Seen
 		}
-		l.healer.touched(c.Record, e.Seen)
+		l.healer.noted(c.Record, e.Seen)
 		g.last = &api.LastCall{ID: c.Record.ID, At: call.MomentOf(a.now())}
 	case call.CallDeleted:
 		b.Entries = append(b.Entries, storage.Entry{Op: storage.OpDelete, ID: c.ID, Into: c.Into})

@@ -34,25 +34,65 @@ const slack = 2 * time.Second
 // to read them twice.
 func (t *Tracker) Heal(rows []Event, gaps []Gap, find func(ids []string, from, to Moment) []Closed) []Change {
 	t.out = nil
+	var groups []*about
+	of := map[string]*about{} // by the id of a call in the journal
 	for _, group := range byCall(rows) {
 		if t.heldReport(group) {
 			continue
 		}
+		g := &about{rows: group, from: group[0].History.Created, to: group[0].History.HungUp}
 		var ids []string
-		from, to := group[0].History.Created, group[0].History.HungUp
 		for i := range group {
 			e := &group[i]
-			for _, id := range []string{e.Link, string(e.Leg), string(e.Peer)} {
-				if id != "" && !slices.Contains(ids, id) {
+			for _, id := range named(e) {
+				if !slices.Contains(ids, id) {
 					ids = append(ids, id)
 				}
 			}
-			earliest(&from, e.History.Created)
-			latest(&to, e.History.HungUp)
+			earliest(&g.from, e.History.Created)
+			latest(&g.to, e.History.HungUp)
 		}
-		t.healClosed(group, find(ids, from, to), inGap(gaps, from, to))
+		g.known = find(ids, g.from, g.to)
+		// Rows need not show that they are of one call: that they are both about one
+		// in the journal does.
+		for _, k := range slices.Clone(g.known) {
+			if o := of[k.Record.ID]; o != nil && o != g {
+				g.absorb(o)
+				for _, k := range o.known {
+					of[k.Record.ID] = g
+				}
+			}
+			of[k.Record.ID] = g
+		}
+		groups = append(groups, g)
+	}
+	for _, g := range groups {
+		if len(g.rows) > 0 {
+			t.healClosed(g.rows, g.known, inGap(gaps, g.from, g.to))
+		}
 	}
 	return t.out
+}
+
+// about is what the rows of one call are about.
+type about struct {
+	rows     []Event
+	from, to Moment
+	known    []Closed // what the journal has of it
+}
+
+// absorb takes over what is found to be of the same call.
+func (g *about) absorb(o *about) {
+	g.rows = append(g.rows, o.rows...)
+	slices.SortStableFunc(g.rows, func(a, b Event) int { return compareRows(&a, &b) })
+	earliest(&g.from, o.from)
+	latest(&g.to, o.to)
+	for _, k := range o.known {
+		if !slices.ContainsFunc(g.known, func(have Closed) bool { return have.Record.ID == k.Record.ID }) {
+			g.known = append(g.known, k)
+		}
+	}
+	o.rows = nil
 }
 
 // inGap: the stretch was, in part at least, not seen.
@@ -60,10 +100,46 @@ func inGap(gaps []Gap, from, to Moment) bool {
 	return slices.ContainsFunc(gaps, func(g Gap) bool { return from < g.To && to.Add(slack) > g.From })
 }
 
-// byCall sorts rows into those of one call each, by every tie that they show:
-// linked ids, the ids of legs, the names of channels that were there at the same
-// time, the halves of Local channels. The first of a group began first.
+// byCall sorts rows into those of one call each. The first of a group began first.
 func byCall(rows []Event) [][]Event {
+	groups := map[int][]Event{}
+	for i, g := range callsOf(rows) {
+		groups[g] = append(groups[g], rows[i])
+	}
+	out := slices.Collect(maps.Values(groups))
+	for _, g := range out {
+		slices.SortStableFunc(g, func(a, b Event) int {
+			return compareRows(&a, &b)
+		})
+	}
+	slices.SortFunc(out, func(a, b []Event) int {
+		return cmp.Or(cmp.Compare(a[0].History.Created, b[0].History.Created), compareIDs(string(a[0].Leg), string(b[0].Leg)))
+	})
+	return out
+}
+
+// WithKin gives rows, and before them those of earlier that are of one call with
+// any of them: only together may they show that they are.
+func WithKin(earlier, rows []Event) []Event {
+	all := slices.Concat(earlier, rows)
+	groups := callsOf(all)
+	wanted := map[int]bool{}
+	for _, g := range groups[len(earlier):] {
+		wanted[g] = true
+	}
+	var out []Event
+	for i, g := range groups[:len(earlier)] {
+		if wanted[g] {
+			out = append(out, earlier[i])
+		}
+	}
+	return append(out, rows...)
+}
+
+// callsOf finds out which rows are of one call, by every tie that they show:
+// linked ids, the ids of legs, the names of channels that were there at the same
+// time, the halves of Local channels. Rows of one call have one number.
+func callsOf(rows []Event) []int {
 	group := make([]int, len(rows)) // the row that stands for the group
 	root := func(i int) int {
 		for group[i] != i {
@@ -77,9 +153,6 @@ func byCall(rows []Event) [][]Event {
 		group[i] = i
 	}
 	join := func(key string, i int) {
-		if key == "" {
-			return
-		}
 		if j, ok := tied[key]; ok {
 			group[root(i)] = root(j)
 		} else {
@@ -88,12 +161,8 @@ func byCall(rows []Event) [][]Event {
 	}
 	for i := range rows {
 		e := &rows[i]
-		join(e.Link, i)
-		join(string(e.Leg), i)
-		join(string(e.Peer), i)
-		if e.History.Vars != nil {
-			join(e.History.Vars["other_loopback_leg_uuid"], i)
-			join(e.History.Vars["last_bridge_to"], i)
+		for _, id := range named(e) {
+			join(id, i)
 		}
 		for _, name := range []string{e.Channel, e.PeerChannel} {
 			if name == "" || e.App == AppConference && name == e.PeerChannel || !unique(name) {
@@ -108,20 +177,16 @@ func byCall(rows []Event) [][]Event {
 			byName[name] = append(byName[name], i)
 		}
 	}
-	groups := map[int][]Event{}
-	for i := range rows {
-		groups[root(i)] = append(groups[root(i)], rows[i])
+	for i := range group {
+		group[i] = root(i)
 	}
-	out := slices.Collect(maps.Values(groups))
-	for _, g := range out {
-		slices.SortStableFunc(g, func(a, b Event) int {
-			return compareRows(&a, &b)
-		})
-	}
-	slices.SortFunc(out, func(a, b []Event) int {
-		return cmp.Or(cmp.Compare(a[0].History.Created, b[0].History.Created), compareIDs(string(a[0].Leg), string(b[0].Leg)))
-	})
-	return out
+	return group
+}
+
+// named are the ids in a row: of its call, its leg and those that it was tied to.
+func named(e *Event) []string {
+	ids := []string{string(e.Leg), string(e.Peer), e.History.Vars["other_loopback_leg_uuid"], e.History.Vars["last_bridge_to"], e.Link}
+	return slices.DeleteFunc(ids, func(id string) bool { return id == "" })
 }
 
 // compareIDs orders ids as they were given out: "….9" before "….10".
@@ -188,8 +253,8 @@ func (t *Tracker) keepReport(c *held, e Event) {
 
 // heldBy is the held call that a row is about.
 func (t *Tracker) heldBy(e *Event) *held {
-	for _, id := range []LegID{e.Leg, e.Peer, LegID(e.Link)} {
-		if c := t.legs[id]; id != "" && c != nil {
+	for _, id := range named(e) {
+		if c := t.legs[LegID(id)]; c != nil {
 			return c
 		}
 	}
@@ -234,6 +299,7 @@ func (t *Tracker) healClosed(group []Event, known []Closed, blind bool) {
 	if len(known) > 0 && len(open) == 0 || len(known) == 0 && !blind {
 		return // seen whole; or nothing that a gap explains
 	}
+	group = slices.DeleteFunc(group, func(e Event) bool { return ofWhole(&e, known) })
 	slices.SortFunc(open, func(a, b Closed) int {
 		return cmp.Or(cmp.Compare(a.Record.StartedAt, b.Record.StartedAt), strings.Compare(a.Record.ID, b.Record.ID))
 	})
@@ -279,6 +345,14 @@ func (t *Tracker) healClosed(group []Event, known []Closed, blind bool) {
 	for _, k := range open[1:] {
 		t.out = append(t.out, Change{Op: CallDeleted, ID: k.Record.ID, Into: r.ID})
 	}
+}
+
+// ofWhole: the row is of a channel whose call was seen whole, whatever other rows
+// seem to tie it to.
+func ofWhole(e *Event, known []Closed) bool {
+	return slices.ContainsFunc(known, func(k Closed) bool {
+		return !halfSeen(k.Facts) && slices.Contains(k.Record.PBXIDs, string(e.Leg))
+	})
 }
 
 // sameConclusion: the rows say nothing that was not known.
