@@ -114,7 +114,7 @@ func jsonOf(t *testing.T, r *replay.Recording) (files [][]byte) {
 				h[name] = plain
 			}
 		}
-		profile := map[string]any{"caller_id_name": h["Caller-Caller-ID-Name"], "caller_id_number": h["Caller-Caller-ID-Number"],
+		profile := map[string]any{"ani": h["Caller-ANI"], "caller_id_name": h["Caller-Caller-ID-Name"], "caller_id_number": h["Caller-Caller-ID-Number"],
 			"destination_number": h["Caller-Destination-Number"], "context": h["Caller-Context"]}
 		if h["Other-Type"] == "originator" {
 			profile["originator"] = map[string]any{"originator_caller_profiles": []any{map[string]any{"uuid": h["Other-Leg-Unique-ID"]}}}

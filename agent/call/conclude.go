@@ -26,7 +26,7 @@ func conclude(o Options, c *held, now Moment) (*Record, []Reason) {
 	s.doubts(c, v, r)
 	s.honest(v, r)
 	for _, l := range s.order {
-		if s.report == nil || !s.report.nameless[l.id] {
+		if _, ours := s.ours[l.id]; ours && (s.report == nil || !s.report.nameless[l.id]) {
 			r.PBXIDs = append(r.PBXIDs, string(l.id))
 		}
 	}

@@ -183,7 +183,11 @@ func (s *story) moves(v *view) (out []Transfer) {
 				same := func(y Transfer) bool { return *y.To == n.Target && at.Sub(y.At).Abs() < time.Second }
 				if n.Target != "" && !slices.ContainsFunc(out, same) {
 					x := Transfer{Type: TransferRedirect, To: text(n.Target), At: at}
-					if by := s.keyedBy(at); by != nil {
+					by := s.keyedBy(at)
+					if by == nil {
+						by = s.agentReferred(v, e.Leg, at)
+					}
+					if by != nil {
 						x.Type, x.By = TransferBlind, text(s.who(by))
 					}
 					out = append(out, x)
@@ -246,6 +250,22 @@ func (s *story) keyedBy(at Moment) *leg {
 	for _, l := range s.order {
 		h := l.history
 		if h != nil && h.Vars["last_app"] == "transfer" && strings.HasPrefix(h.Vars["last_arg"], "-bleg") && l.over().Sub(at).Abs() < time.Second {
+			return l
+		}
+	}
+	return nil
+}
+
+// agentReferred is the agent on the line who sent the caller on and waits for the
+// next one: no end of his leg tells of it, only the caller's, by his SIP user.
+func (s *story) agentReferred(v *view, caller LegID, at Moment) *leg {
+	h := s.legs[caller].history
+	if h == nil {
+		return nil
+	}
+	for _, t := range v.talks {
+		l := s.legs[t.with[len(t.with)-1]]
+		if _, ours := s.ours[l.id]; !ours && t.to.Sub(at).Abs() < momentary && strings.Contains(h.Vars["sip_h_Referred-By"], "sip:"+l.endpoint+"@") {
 			return l
 		}
 	}

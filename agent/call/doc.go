@@ -12,6 +12,7 @@
 //	Event ──▶ Tracker.Apply                                    tracker.go, link.go
 //	            │  which call is this leg in? ties make calls one:
 //	            │  made for, dials, half of a pair, in one bridge, transfers, picks up
+//	            │  (not: in a conference; served by an agent on the line, agents.go)
 //	            ▼
 //	          held{facts}  ── last leg ended ──▶ conclude      conclude.go
 //	                                                │

@@ -62,8 +62,8 @@ const (
 	// what the Tracker itself concludes, kept like facts
 	LegSeen     // a leg in a snapshot: as LegCreated; From: when it was made; Bridge, App, Queue: where it is
 	LegVanished // a leg is gone and its end was not seen; Data: why
-	Met         // Leg is in a conference with Peer, a leg of another call; Bridge, Channel, Endpoint, Number
-	MetLeft     // and no longer
+	Met         // Leg is in a bridge with Peer, a leg of another call; Bridge, BridgeKind, Channel, Endpoint, Number
+	MetLeft     // and no longer; By: EndedByFarEnd if Peer's far end left
 
 	// the link itself
 	LinkUp      // a new session begins; Data: what the PBX says of itself
@@ -107,6 +107,7 @@ const (
 	AppBusy     // the PBX itself says busy, or congestion
 	AppHangup   // nobody states it; the value stays taken
 	AppPickup
+	AppAgent // an agent waits on the line for callers, each of whom has a call of his own
 )
 
 // BridgeKind tells a talk from what only looks like one.

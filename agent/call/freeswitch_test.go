@@ -66,9 +66,8 @@ func fsTalking(t testing.TB) *script {
 		fsBridge(1000, call.Joined, "a", "b")
 }
 
-// want compares fields of the only record.
-func (s *script) want(fields map[string]any) {
-	s.t.Helper()
+// current are the records that were not merged into others, by id.
+func (s *script) current() map[string]call.Record {
 	s.state(100_000, of(call.Ticked, ""))
 	current := map[string]call.Record{}
 	for _, r := range s.records {
@@ -79,6 +78,13 @@ func (s *script) want(fields map[string]any) {
 		fmt.Sscanf(d, "%s into %s", &id, &into)
 		delete(current, id)
 	}
+	return current
+}
+
+// want compares fields of the only record.
+func (s *script) want(fields map[string]any) {
+	s.t.Helper()
+	current := s.current()
 	if len(current) != 1 {
 		for _, r := range current {
 			s.t.Logf("%s %v -> %v %s", r.Direction, value(r.From.Number), value(r.To.Number), r.Status)
@@ -396,17 +402,6 @@ func TestFreeSWITCH_ListeningInByALongNumber(t *testing.T) {
 		state(20, call.Event{Kind: call.Executed, Leg: "a", App: call.AppSpy}).
 		state(3000, fsEnd("a", "NORMAL_CLEARING", call.EndedByFarEnd, 0, 20)).
 		want(map[string]any{"direction": "internal", "from": "1004", "to": "7811001", "status": "self_service"})
-}
-
-func TestFreeSWITCH_AnAgentOnTheLineBefore(t *testing.T) {
-	// Agents who stay on the line (uuid-standby, fifo out wait) were there before the caller.
-	newFS(t).state(0, fsIn("g", "internal", "1004", "9197")).state(20, of(call.LegAnswered, "g")).
-		state(5000, fsIn("a", "external", "79161234567", "74951230101")).state(5020, of(call.LegAnswered, "a")).
-		state(5020, call.Event{Kind: call.Queued, Leg: "a", Queue: "sales"}).
-		state(6000, call.Event{Kind: call.QueueMember, Leg: "a", Peer: "g", Queue: "sales", Number: "1004"}).fsBridge(6100, call.Joined, "a", "g").
-		state(8000, fsEnd("a", "NORMAL_CLEARING", call.EndedByFarEnd, 5000, 5020)).state(8010, fsEnd("g", "NORMAL_CLEARING", call.EndedByPBX, 0, 20)).
-		want(map[string]any{"direction": "inbound", "from": "79161234567", "to": "74951230101", "status": "answered", "answered_by": "1004",
-			"wait": 1100, "talk": 1900, "total": 3000, "ended_by": "caller"})
 }
 
 func TestFreeSWITCH_CallerGivenToWhomOneTalkedWithBefore(t *testing.T) {

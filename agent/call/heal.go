@@ -52,7 +52,7 @@ func (t *Tracker) Heal(rows []Event, gaps []Gap, find func(ids []string, from, t
 			earliest(&g.from, e.History.Created)
 			latest(&g.to, e.History.HungUp)
 		}
-		g.known = find(ids, g.from, g.to)
+		g.known = slices.DeleteFunc(find(ids, g.from, g.to), func(k Closed) bool { return ofAgent(k, group) })
 		// Rows need not show that they are of one call: that they are both about one
 		// in the journal does.
 		for _, k := range slices.Clone(g.known) {
@@ -159,13 +159,16 @@ func callsOf(rows []Event) []int {
 			tied[key] = i
 		}
 	}
+	agents := agentsIn(rows)
 	for i := range rows {
 		e := &rows[i]
 		for _, id := range named(e) {
-			join(id, i)
+			if id == string(e.Leg) || !agents[id] {
+				join(id, i)
+			}
 		}
 		for _, name := range []string{e.Channel, e.PeerChannel} {
-			if name == "" || e.App == AppConference && name == e.PeerChannel || !unique(name) {
+			if name == "" || agents[name] || e.App == AppConference && name == e.PeerChannel || !unique(name) {
 				continue
 			}
 			name = strings.TrimSuffix(strings.TrimSuffix(name, ";1"), ";2")
@@ -183,8 +186,36 @@ func callsOf(rows []Event) []int {
 	return group
 }
 
+// agentsIn are the legs of agents who wait on the line, by id and by channel:
+// that each of two callers was joined with one does not make their calls one. An
+// agent's own row comes when he leaves; till then a leg is his that a queue joined
+// with callers and that has no row.
+func agentsIn(rows []Event) map[string]bool {
+	agents := map[string]bool{}
+	for i := range rows {
+		if id := rows[i].History.Vars[VarQueueAgent]; id != "" {
+			agents[id] = true
+		}
+	}
+	for i := range rows {
+		if e := &rows[i]; e.App == AppAgent {
+			agents[string(e.Leg)], agents[e.Channel] = true, true
+		} else {
+			delete(agents, string(e.Leg))
+		}
+	}
+	return agents
+}
+
+// VarQueueAgent is, in LegHistory.Vars, the leg with which a queue joined this one.
+const VarQueueAgent = "queue_agent"
+
 // named are the ids in a row: of its call, its leg and those that it was tied to.
+// Whom an agent on the line was joined with last is no tie of his.
 func named(e *Event) []string {
+	if e.App == AppAgent {
+		return []string{string(e.Leg)}
+	}
 	ids := []string{string(e.Leg), string(e.Peer), e.History.Vars["other_loopback_leg_uuid"], e.History.Vars["last_bridge_to"], e.Link}
 	return slices.DeleteFunc(ids, func(id string) bool { return id == "" })
 }
@@ -253,13 +284,14 @@ func (t *Tracker) keepReport(c *held, e Event) {
 
 // heldBy is the held call that a row is about.
 func (t *Tracker) heldBy(e *Event) *held {
+	others := func(c *held) bool { return c.agent != "" && c.agent != e.Leg } // an agent's, who served him
 	for _, id := range named(e) {
-		if c := t.legs[LegID(id)]; c != nil {
+		if c := t.legs[LegID(id)]; c != nil && !others(c) {
 			return c
 		}
 	}
-	if e.Link != "" && t.links[e.Link] != nil {
-		return t.links[e.Link]
+	if c := t.links[e.Link]; e.Link != "" && c != nil && !others(c) {
+		return c
 	}
 	var found *held
 	for _, name := range []string{e.Channel, e.PeerChannel} {
@@ -267,7 +299,7 @@ func (t *Tracker) heldBy(e *Event) *held {
 			continue
 		}
 		for c := range t.calls {
-			if (found == nil || c.id < found.id) && slices.ContainsFunc(c.facts, func(f Event) bool {
+			if (found == nil || c.id < found.id) && !others(c) && slices.ContainsFunc(c.facts, func(f Event) bool {
 				return (f.Channel == name || f.PeerChannel == name) && f.At >= e.History.Created.Add(-slack) && f.At <= e.History.HungUp.Add(slack)
 			}) {
 				found = c
@@ -345,6 +377,13 @@ func (t *Tracker) healClosed(group []Event, known []Closed, blind bool) {
 	for _, k := range open[1:] {
 		t.out = append(t.out, Change{Op: CallDeleted, ID: k.Record.ID, Into: r.ID})
 	}
+}
+
+// ofAgent: the call is that of an agent on the line, of whose leg there is no row.
+func ofAgent(k Closed, group []Event) bool {
+	return slices.ContainsFunc(k.Facts, func(f Event) bool {
+		return f.App == AppAgent && !slices.ContainsFunc(group, func(e Event) bool { return e.Leg == f.Leg })
+	})
 }
 
 // ofWhole: the row is of a channel whose call was seen whole, whatever other rows

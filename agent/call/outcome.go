@@ -316,6 +316,10 @@ func (s *story) endedBy(v *view) string {
 		s.because("ended_by", "the far end that left first was the caller's", v.caller.factOf(LegHungUp, LegEnded))
 		return caller
 	}
+	if _, ours := s.ours[last.with[len(last.with)-1]]; !ours && !last.conference {
+		s.because("ended_by", "no far end left: an agent on the line ends a talk by a key", v.caller.factOf(LegEnded))
+		return callee
+	}
 	s.because("ended_by", "no far end left: the PBX ended the talk", v.caller.factOf(LegEnded))
 	return "pbx"
 }
@@ -335,7 +339,7 @@ func (s *story) status(v *view) (string, *Cause) {
 			mailbox = true
 		case e.Kind == FaxEnded || e.Kind == Executed && e.App == AppFax:
 			fax = true
-		case e.Kind == Executed && (e.App == AppSpy || e.App == AppMailbox || e.App == AppConference && s.report != nil):
+		case e.Kind == Executed && (e.App == AppSpy || e.App == AppMailbox || e.App == AppAgent || e.App == AppConference && s.report != nil):
 			service = true
 		case e.Kind == Executed && e.App == AppPlayback:
 			played = true

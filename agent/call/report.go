@@ -21,7 +21,7 @@ import (
 type report struct {
 	facts    []Event
 	legs     map[LegID]bool // of the call, those only named in rows as well; true: it is up
-	nameless map[LegID]bool // legs that a row names by their channel only
+	nameless map[LegID]bool // legs that no row is about
 	started  map[LegID]bool // the start is from a row
 	ended    map[LegID]bool // the end is from a row
 	waited   bool           // in a queue, and nothing says since when
@@ -236,9 +236,14 @@ func (p *report) life(row *Event) {
 	if half := LegID(h.Vars["other_loopback_leg_uuid"]); half != "" && !p.of(half).paired {
 		p.add(row, Event{Kind: LegPaired, Leg: row.Leg, Peer: half, At: h.Created})
 	}
-	if other := LegID(h.Vars["last_bridge_to"]); other != "" && row.PeerChannel != "" && !p.told(other) {
-		// The PBX writes of this leg only: the other one is known by it.
+	if other := LegID(h.Vars["last_bridge_to"]); other != "" && row.PeerChannel != "" && row.App != AppAgent && !p.told(other) {
+		// The PBX writes of this leg only: the other one is known by it. It may be an
+		// agent's on the line, whose call is his own.
 		p.other(row, other, cmp.Or(h.Bridged, h.Created))
+		p.nameless[other] = true
+		if h.Bridged != 0 {
+			p.add(row, Event{Kind: LegAnswered, Leg: other, At: h.Bridged})
+		}
 	}
 	if p.of(row.Leg).ended || p.legs[row.Leg] {
 		return

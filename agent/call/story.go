@@ -155,6 +155,9 @@ func (s *story) read(e *Event) {
 	case BridgeMerged, LinkDown, LinkGap, Reported:
 		return
 	case Met, MetLeft:
+		if e.BridgeKind == BridgeTalk {
+			s.agent(e)
+		}
 		return
 	case LegAlias:
 		s.legs[e.Leg] = s.leg(e.Peer)
@@ -278,6 +281,27 @@ func (s *story) read(e *Event) {
 		if l.ended == 0 {
 			l.ended, l.vanished = e.At, e.Data
 		}
+	}
+}
+
+// agent is the leg of an agent on the line, for as long as he serves this call:
+// as of a phone that answered at once.
+func (s *story) agent(e *Event) {
+	l := s.legs[e.Peer]
+	if l == nil {
+		l = &leg{id: e.Peer, channel: e.Channel, endpoint: e.Endpoint, number: e.Number, local: e.Local, by: e.Leg, created: e.At, answered: e.At, facts: map[Kind]uint64{Met: e.N}}
+		s.legs[e.Peer] = l
+		s.order = append(s.order, l)
+	}
+	if l.queue == "" {
+		l.queue = s.waiting[e.Leg]
+	}
+	l.ended = 0
+	if e.Kind == MetLeft {
+		l.ended = e.At
+	}
+	if e.By == EndedByFarEnd {
+		l.hungUp = e.At
 	}
 }
 

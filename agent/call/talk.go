@@ -163,18 +163,22 @@ func (f *floor) apply(e *Event) {
 	switch e.Kind {
 	case Joined, LegSeen:
 		if e.Bridge != "" && !slices.Contains(f.in[e.Leg], e.Bridge) {
-			f.in[e.Leg] = append(f.in[e.Leg], e.Bridge)
-			f.rooms[e.Bridge] = append(f.rooms[e.Bridge], e.Leg)
+			f.enter(e.Leg, e.Bridge)
 			f.kind[e.Bridge] = e.BridgeKind
 		}
 	case Parted:
 		f.leave(e.Leg, e.Bridge)
 	case Met:
 		f.s.guest(e)
-		if !slices.Contains(f.guests[e.Bridge], e.Peer) {
+		if e.BridgeKind == BridgeTalk {
+			f.enter(e.Peer, e.Bridge)
+		} else if !slices.Contains(f.guests[e.Bridge], e.Peer) {
 			f.guests[e.Bridge] = append(f.guests[e.Bridge], e.Peer)
 		}
 	case MetLeft:
+		if e.BridgeKind == BridgeTalk {
+			f.leave(e.Peer, e.Bridge)
+		}
 		f.guests[e.Bridge] = slices.DeleteFunc(f.guests[e.Bridge], func(l LegID) bool { return l == e.Peer })
 	case LegCreated:
 		f.beside(e)
@@ -223,9 +227,14 @@ func (f *floor) hold(e *Event) {
 
 // beside: a leg that is made for somebody in the middle of a talk is a
 // consultation, and whom he talked with waits while it lasts. FreeSWITCH's
-// att_xfer says no more of it than that.
+// att_xfer says no more of it than that. From an agent on the line the caller is
+// taken so: that one waits for the next.
 func (f *floor) beside(e *Event) {
-	if with, _ := f.hears(e.Peer, e.At); len(with) > 0 {
+	with, _ := f.hears(e.Peer, e.At)
+	if len(with) == 0 {
+		return
+	}
+	if _, ours := f.s.ours[with[0]]; ours {
 		f.holding = append(f.holding, hold{e.Leg, e.Peer, with[0]})
 	}
 }
@@ -247,6 +256,13 @@ func (f *floor) resume(e *Event) {
 // letGo: a phone or its channel has nobody wait any more.
 func (f *floor) letGo(l LegID) {
 	f.holding = slices.DeleteFunc(f.holding, func(h hold) bool { return h.by == l || h.phone == l })
+}
+
+func (f *floor) enter(l LegID, bridge string) {
+	if !slices.Contains(f.in[l], bridge) {
+		f.in[l] = append(f.in[l], bridge)
+		f.rooms[bridge] = append(f.rooms[bridge], l)
+	}
 }
 
 func (f *floor) leave(l LegID, bridge string) {

@@ -70,6 +70,15 @@ type held struct {
 	endedAt Moment
 	trimmed bool
 	gave    map[string]LegID // who gave the call away by feature code, and the leg that he left waiting
+	agent   LegID            // its only leg, an agent's who waits on the line for callers
+	served  served           // whom the agent was joined with last
+}
+
+// served is a leg of another call that an agent's leg was joined with.
+type served struct {
+	leg    LegID
+	bridge string
+	left   Moment // zero: he still is
 }
 
 // room is a bridge with the legs in it.
@@ -177,9 +186,13 @@ func (t *Tracker) take(e Event) {
 		t.anomaly(e, "a fact about no known leg")
 		return
 	}
+	t.stands(c, &e)
+	c = t.onBehalf(c, &e)
 	for _, leg := range tied(e) {
 		if other := t.legs[leg]; other != nil {
-			c = t.merge(c, other)
+			if !t.apart(&e, c, other) {
+				c = t.merge(c, other)
+			}
 		} else if provesLife[e.Kind] {
 			t.adopt(c, leg)
 		}
@@ -192,9 +205,6 @@ func (t *Tracker) take(e Event) {
 	}
 	c, entered := t.enterRooms(c, &e)
 	t.keep(c, e)
-	if entered {
-		t.meet(c, &e)
-	}
 	switch e.Kind {
 	case LegEnded, LegVanished:
 		if c.live[e.Leg] {
@@ -217,6 +227,11 @@ func (t *Tracker) take(e Event) {
 	if c.up == 0 {
 		t.record(c, e.Seen)
 	}
+	// What others are told of it are facts that a restored Tracker takes in later.
+	if entered {
+		t.meet(c, &e)
+	}
+	t.agentLeft(c, &e)
 }
 
 // callOf is the call a fact belongs to. A leg that is not known yet is taken in
@@ -262,6 +277,9 @@ func (t *Tracker) callOf(e Event) *held {
 	if c == nil && link != "" {
 		if c = t.links[link]; c == nil {
 			c = t.legs[LegID(link)]
+		}
+		if c != nil && c.agent != "" {
+			c, link = nil, "" // Asterisk gives callers the agent's, which is older
 		}
 	}
 	if c == nil {
@@ -425,6 +443,7 @@ func (t *Tracker) merge(a, b *held) *held {
 	}
 	a.facts = append(slices.Clip(a.facts), b.facts...)
 	a.told = 0 // two calls made one say something new
+	a.agent = ""
 	slices.SortStableFunc(a.facts, func(x, y Event) int { return int(int64(x.N) - int64(y.N)) })
 	for leg, up := range b.live {
 		a.live[leg] = up
@@ -471,7 +490,8 @@ func (c *held) began() Moment {
 
 // enterRooms follows who is in which bridge. Legs in one ordinary bridge talk,
 // so their calls are one. In a conference each call stays its own, and is told
-// whom it met.
+// whom it met; so is that of a caller whom an agent serves who is on the line
+// for one after the other.
 func (t *Tracker) enterRooms(c *held, e *Event) (_ *held, entered bool) {
 	switch e.Kind {
 	case LegCreated:
@@ -492,7 +512,7 @@ func (t *Tracker) enterRooms(c *held, e *Event) (_ *held, entered bool) {
 			return c, false
 		}
 		for _, leg := range r.legs {
-			if other := t.legs[leg]; other != nil && other != c && r.kind == BridgeTalk {
+			if other := t.legs[leg]; other != nil && other != c && r.kind == BridgeTalk && !t.apart(e, c, other) {
 				c = t.merge(c, other)
 			}
 		}
@@ -505,13 +525,11 @@ func (t *Tracker) enterRooms(c *held, e *Event) (_ *held, entered bool) {
 				continue
 			}
 			r := t.leaveRoom(e.Leg, id)
-			if r.kind != BridgeConference {
-				continue
-			}
 			for _, leg := range r.legs {
-				if other := t.legs[leg]; other != nil && other != c {
-					t.met(other, leg, MetLeft, Event{Leg: e.Leg, Bridge: id, At: e.At, Seen: e.Seen})
-					t.met(c, e.Leg, MetLeft, Event{Leg: leg, Bridge: id, At: e.At, Seen: e.Seen})
+				other := t.legs[leg]
+				if other != nil && other != c && (r.kind == BridgeConference || r.kind == BridgeTalk && !t.stays(c, r)) {
+					t.met(other, leg, MetLeft, Event{Leg: e.Leg, Bridge: id, BridgeKind: r.kind, At: e.At, Seen: e.Seen})
+					t.met(c, e.Leg, MetLeft, Event{Leg: leg, Bridge: id, BridgeKind: r.kind, At: e.At, Seen: e.Seen})
 				}
 			}
 		}
@@ -541,36 +559,47 @@ func (t *Tracker) leaveRoom(leg LegID, bridge string) *room {
 	return r
 }
 
-// meet tells the calls of those in a conference of each other when a leg enters:
+// meet tells the calls of those in a bridge of each other when a leg enters:
 // after the fact that it did, or a Tracker that is restored would hear of a
 // meeting before it knows the leg.
 func (t *Tracker) meet(c *held, e *Event) {
 	r := t.rooms[e.Bridge]
-	if r.kind != BridgeConference {
+	if r.kind == BridgeHolding {
 		return
 	}
 	for _, leg := range r.legs {
 		if other := t.legs[leg]; other != nil && other != c {
-			t.met(other, leg, Met, t.identity(c, e.Leg, e))
-			t.met(c, e.Leg, Met, t.identity(other, leg, e))
+			t.met(other, leg, Met, t.identity(c, e.Leg, e, r.kind))
+			t.met(c, e.Leg, Met, t.identity(other, leg, e, r.kind))
 		}
 	}
 }
 
 // met tells the call c that its leg met (or lost) another call's leg in a
-// conference. It is a fact of c's own: the other call may be forgotten first.
+// bridge. It is a fact of c's own: the other call may be forgotten first. An
+// agent's own call is not told of the callers.
 func (t *Tracker) met(c *held, leg LegID, k Kind, who Event) {
+	if c.agent != "" && who.BridgeKind == BridgeTalk {
+		c.served = served{leg: who.Leg, bridge: who.Bridge}
+		if k == MetLeft {
+			c.served.left = who.At
+		}
+		return
+	}
 	if t.restoring {
 		return
 	}
 	t.n++
 	t.keepAs(c, Event{N: t.n, Session: who.Session, At: who.At, Seen: who.Seen, Kind: k, Leg: leg, Peer: who.Leg,
-		Bridge: who.Bridge, BridgeKind: BridgeConference, Channel: who.Channel, Endpoint: who.Endpoint, Number: who.Number, Local: who.Local})
+		Bridge: who.Bridge, BridgeKind: who.BridgeKind, By: who.By, Channel: who.Channel, Endpoint: who.Endpoint, Number: who.Number, Local: who.Local})
+	if c.up == 0 {
+		t.record(c, who.Seen)
+	}
 }
 
 // identity finds what is known of a leg, to tell another call whom it met.
-func (t *Tracker) identity(c *held, leg LegID, now *Event) Event {
-	who := Event{Leg: leg, Bridge: now.Bridge, At: now.At, Seen: now.Seen}
+func (t *Tracker) identity(c *held, leg LegID, now *Event, in BridgeKind) Event {
+	who := Event{Leg: leg, Bridge: now.Bridge, BridgeKind: in, At: now.At, Seen: now.Seen}
 	for _, e := range c.facts {
 		if e.Leg == leg && e.Channel != "" {
 			who.Channel, who.Endpoint, who.Number, who.Local = e.Channel, e.Endpoint, e.Number, e.Local

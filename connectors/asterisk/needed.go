@@ -57,6 +57,7 @@ func Needed() wire.Needed {
 
 		"queuecallerjoin":  with(brief, "Queue"),
 		"queuecallerleave": with(brief, "Queue"),
+		"agentlogin":       with(brief, "Agent"),
 		"agentcalled":      with(brief, append(slices.Clone(dest), "Queue")...),
 		"agentconnect":     with(brief, append(slices.Clone(dest), "Queue")...),
 		"confbridgejoin":   with(brief, "BridgeUniqueid", "Conference"),

@@ -69,6 +69,7 @@ var statements = map[string]func(message) []call.Event{
 	"queuecallerjoin":   func(h message) []call.Event { return one(h.queue(call.Queued)) },
 	"queuecallerleave":  func(h message) []call.Event { return one(h.queue(call.Unqueued)) },
 	"agentcalled":       func(h message) []call.Event { return one(h.queue(call.QueueOffered)) },
+	"agentlogin":        func(h message) []call.Event { return one(h.agentLogin()) },
 	"agentconnect":      func(h message) []call.Event { return one(h.queue(call.QueueMember)) },
 	"newexten":          func(h message) []call.Event { return h.newExten() },
 	"varset":            func(h message) []call.Event { return h.varSet() },
@@ -320,6 +321,13 @@ func (h message) queue(k call.Kind) call.Event {
 	return e
 }
 
+// agentLogin reads app_agent_pool: the agent stays on the line for his callers.
+func (h message) agentLogin() call.Event {
+	e := h.leg(call.Executed)
+	e.App, e.Data = call.AppAgent, h.get("Agent")
+	return e
+}
+
 // applications are those of the dialplan that tell what a call is about.
 var applications = map[string]call.AppKind{
 	"voicemail": call.AppVoicemail, "minivmrecord": call.AppVoicemail,
@@ -330,6 +338,7 @@ var applications = map[string]call.AppKind{
 	"mixmonitor": call.AppRecord, "monitor": call.AppRecord,
 	"background": call.AppPlayback, "playback": call.AppPlayback, "waitexten": call.AppPlayback, "read": call.AppPlayback,
 	"busy": call.AppBusy, "congestion": call.AppBusy,
+	"agentlogin": call.AppAgent,
 }
 
 func (h message) newExten() []call.Event {

@@ -61,6 +61,10 @@ func TestNormalise(t *testing.T) {
 			"Event: Newexten\nChannel: PJSIP/t-1\nChannelState: 6\nUniqueid: 6.1\nLinkedid: 6.1\nApplication: VoiceMail\nAppData: 102@default&103@default,su",
 			call.Event{Kind: call.Executed, At: seen, Leg: "6.1", Link: "6.1", Channel: "PJSIP/t-1", Endpoint: "t", State: call.StateUp, App: call.AppVoicemail, Data: "102@default"},
 		},
+		"an agent who stays on the line": {
+			"Event: AgentLogin\nAgent: 1001\nChannel: PJSIP/101-1\nChannelState: 6\nUniqueid: 8.1\nLinkedid: 8.1",
+			call.Event{Kind: call.Executed, At: seen, Leg: "8.1", Link: "8.1", Channel: "PJSIP/101-1", Endpoint: "101", State: call.StateUp, App: call.AppAgent, Data: "1001"},
+		},
 		"an absurd stamp and absurd numbers": {
 			"Event: Hangup\nTimestamp: -99999999999999999999\nUniqueid: 7.1\nCause: -4\nTechCause: 99999999999999999999",
 			call.Event{Kind: call.LegEnded, At: seen, Leg: "7.1", Cause: &call.Cause{}},

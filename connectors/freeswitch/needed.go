@@ -43,7 +43,7 @@ var (
 var kept = []string{
 	"endpoint_disposition", "transfer_disposition", "sip_redirected_to", "originate_disposition", "originate_failed_cause",
 	"last_bridge_to", "last_bridge_hangup_cause", "bridge_hangup_cause", "loopback_hangup_cause", "last_app", "last_arg",
-	"cc_cause", "cc_cancel_reason", "hold_events",
+	"cc_cause", "cc_cancel_reason", "hold_events", "sip_h_Referred-By",
 }
 
 // Needed is what goes on to go-eventsocket: by event, in lower case, a CUSTOM
@@ -83,7 +83,7 @@ func Needed() wire.Needed {
 		"shutdown":                need(),
 		"callcenter::info": only(need([]string{"CC-Action", "CC-Queue", "CC-Member-Session-UUID", "CC-Agent", "CC-Agent-UUID", "CC-Cause", "CC-Cancel-Reason"}),
 			"CC-Action", "member-queue-start", "member-queue-end", "agent-offering", "bridge-agent-start"),
-		"fifo::info":          only(need([]string{"FIFO-Action", "FIFO-Name"}), "FIFO-Action", "push", "caller_pop", "abort"),
+		"fifo::info":          only(need([]string{"FIFO-Action", "FIFO-Name"}, application), "FIFO-Action", "push", "caller_pop", "abort", "consumer_start"),
 		"valet_parking::info": need([]string{"Action", "Valet-Extension", "Valet-Lot-Name", "Bridge-To-UUID"}),
 		"conference::maintenance": only(need([]string{"Action", "Conference-Name", "Conference-Unique-ID", "Conference-Size"}),
 			"Action", "add-member", "del-member"),

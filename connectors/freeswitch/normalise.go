@@ -1,6 +1,7 @@
 package freeswitch
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -407,6 +408,7 @@ var applications = map[string]call.AppKind{
 	"txfax":      call.AppFax,
 	"conference": call.AppConference,
 	"callcenter": call.AppQueue,
+	"fifo":       call.AppAgent,
 	"eavesdrop":  call.AppSpy,
 	"userspy":    call.AppSpy,
 	"three_way":  call.AppSpy,
@@ -436,6 +438,10 @@ func (m Message) executes(app, data string) []call.Event {
 		e.Data, e.File = "receive", data
 		if app == "txfax" {
 			e.Data = "send"
+		}
+	case call.AppAgent: // "queue out wait": of the other forms, who calls needs none
+		if !slices.Contains(word, "out") || slices.Contains(word, "nowait") {
+			return nil
 		}
 	case call.AppConference: // room@profile+pin
 		e.Data, _, _ = strings.Cut(data, "@")
@@ -474,10 +480,12 @@ func (m Message) callcenter() []call.Event {
 }
 
 // fifo reads mod_fifo, of what befalls the caller: who fetches him is in the
-// bridge.
+// bridge. Of who fetches, whether he stays on the line for the next.
 func (m Message) fifo() []call.Event {
 	e := call.Event{Kind: call.Unqueued, Queue: m.get("FIFO-Name")}
 	switch m.get("FIFO-Action") {
+	case "consumer_start":
+		return m.executes("fifo", m.variable("current_application_data"))
 	case "push":
 		e.Kind = call.Queued
 	case "caller_pop", "abort":

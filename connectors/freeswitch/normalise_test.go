@@ -20,14 +20,16 @@ func TestNormalise_events(t *testing.T) {
 		headers []string
 		want    string
 	}{
-		"mod_fifo takes a caller in":   {fifo("push"), "0 A Queued queue=desk@pbx"},
-		"its caller is fetched":        {fifo("caller_pop"), "0 A Unqueued queue=desk@pbx"},
-		"its caller leaves":            {fifo("abort"), "0 A Unqueued queue=desk@pbx"},
-		"who fetches is another's":     {fifo("consumer_pop"), ""},
-		"mod_fifo calls a member":      {member, "0 A LegCreated peer=B channel=sofia/internal/1001@192.0.2.1 endpoint=1001 number=1001 dialled=1001 connected=79161234567 queue=desk@pbx"},
-		"a 302 that nobody answered":   {ended, "0 A  number=1005\n"},
-		"nor is a loopback's a 302":    {append([]string{"Channel-Name", "loopback/1001-a"}, ended...), ""},
-		"nor what the caller was told": {append([]string{"Call-Direction", "inbound"}, ended...), ""},
+		"mod_fifo takes a caller in":     {fifo("push"), "0 A Queued queue=desk@pbx"},
+		"its caller is fetched":          {fifo("caller_pop"), "0 A Unqueued queue=desk@pbx"},
+		"its caller leaves":              {fifo("abort"), "0 A Unqueued queue=desk@pbx"},
+		"who fetches is another's":       {fifo("consumer_pop"), ""},
+		"who fetches stays for the next": {append(fifo("consumer_start"), "variable_current_application_data", "desk@pbx out wait /moh"), "0 A Executed app=15 data=desk@pbx_out_wait_/moh"},
+		"who fetches only one does not":  {append(fifo("consumer_start"), "variable_current_application_data", "desk@pbx out nowait"), ""},
+		"mod_fifo calls a member":        {member, "0 A LegCreated peer=B channel=sofia/internal/1001@192.0.2.1 endpoint=1001 number=1001 dialled=1001 connected=79161234567 queue=desk@pbx"},
+		"a 302 that nobody answered":     {ended, "0 A  number=1005\n"},
+		"nor is a loopback's a 302":      {append([]string{"Channel-Name", "loopback/1001-a"}, ended...), ""},
+		"nor what the caller was told":   {append([]string{"Call-Direction", "inbound"}, ended...), ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := make(Message)
@@ -40,7 +42,7 @@ func TestNormalise_events(t *testing.T) {
 				got.WriteString(strings.TrimSpace(b.line(e)) + "\n")
 			}
 			if c.want == "" {
-				if strings.Contains(got.String(), "queue") || strings.Contains(got.String(), " number=1005") {
+				if strings.Contains(got.String(), "queue") || strings.Contains(got.String(), "Executed") || strings.Contains(got.String(), " number=1005") {
 					t.Errorf("states %s", got)
 				}
 			} else if !strings.HasPrefix(got.String(), c.want) {

@@ -96,6 +96,7 @@ func readJSON(text string) (map[string]string, error) {
 	type profile struct {
 		Number      string `json:"caller_id_number"`
 		Name        string `json:"caller_id_name"`
+		ANI         string `json:"ani"`
 		Destination string `json:"destination_number"`
 		Context     string `json:"context"`
 		Originator  struct {
@@ -129,6 +130,9 @@ func readJSON(text string) (map[string]string, error) {
 		p := file.Callflow[n-1].Profile
 		vars["caller_id_number"], vars["caller_id_name"] = p.Number, p.Name
 		vars["destination_number"], vars["context"] = p.Destination, p.Context
+		if vars["fifo_role"] == "caller" && p.ANI != "" {
+			vars["caller_id_number"], vars["caller_id_name"] = p.ANI, "" // mod_fifo puts the agent's in their place
+		}
 		for _, f := range file.Callflow {
 			if o := f.Profile.Originator.Profiles; len(o) > 0 {
 				vars["originator"] = o[0].UUID
@@ -195,6 +199,16 @@ func (r *Records) fact(vars map[string]string, seen call.Moment) (call.Event, er
 		case call.Transferred:
 			e.Transfer = f.Transfer
 		}
+	}
+	with := vars["last_bridge_to"]
+	switch {
+	case vars["cc_side"] == "agent" && vars["cc_agent_type"] == "uuid-standby":
+		e.App, e.Queue = call.AppAgent, vars["cc_queue"]
+	case with != "" && vars["fifo_role"] == "caller":
+		e.Link = string(e.Leg) // mod_fifo gives him the agent's
+		e.History.Vars[call.VarQueueAgent] = with
+	case with != "" && vars["cc_agent_uuid"] == with:
+		e.History.Vars[call.VarQueueAgent] = with
 	}
 	e.Kind, e.Seen = call.Reported, seen
 	if local {

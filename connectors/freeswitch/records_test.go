@@ -46,6 +46,31 @@ func TestRecords(t *testing.T) {
 	}
 }
 
+func TestRecords_AgentOnTheLine(t *testing.T) {
+	const agent = "66666666-2222-3333-4444-555555555555"
+	read := func(variables string) call.Event {
+		t.Helper()
+		text := strings.Replace(jsonFile, `"variables":{`, `"variables":{`+variables+`,`, 1)
+		e, err := NewRecords(nil, time.UTC).Read([]byte(strings.ReplaceAll(text, `"caller_id_name":"Anna","caller_id_number":"79161234567"`, `"caller_id_name":"Agent","caller_id_number":"1004","ani":"79161234567"`)), 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return e
+	}
+	if e := read(`"fifo_role":"caller","call_uuid":"` + agent + `"`); e.Number != "79161234567" || e.CallerName != "" || e.Link != string(e.Leg) || e.History.Vars[call.VarQueueAgent] != agent {
+		t.Errorf("mod_fifo's caller: %+v %v", e, e.History.Vars)
+	}
+	if e := read(`"cc_agent_uuid":"` + agent + `"`); e.Number != "1004" || e.History.Vars[call.VarQueueAgent] != agent || e.App == call.AppAgent {
+		t.Errorf("mod_callcenter's caller: %+v %v", e, e.History.Vars)
+	}
+	if e := read(`"cc_side":"agent","cc_agent_type":"uuid-standby"`); e.App != call.AppAgent || e.History.Vars[call.VarQueueAgent] != "" {
+		t.Errorf("mod_callcenter's agent: %+v %v", e, e.History.Vars)
+	}
+	if e := read(`"cc_side":"agent","cc_agent_type":"callback"`); e.App == call.AppAgent {
+		t.Errorf("a phone that mod_callcenter called: %+v", e)
+	}
+}
+
 func TestRecords_Unreadable(t *testing.T) {
 	for _, c := range []struct {
 		text string

@@ -1,0 +1,87 @@
+package call
+
+import (
+	"slices"
+	"time"
+)
+
+// This file is about agents who wait on the line (Asterisk's AgentLogin,
+// mod_callcenter's uuid-standby, consumers of mod_fifo) and are joined with one
+// caller after the other. Each caller has a call of his own, which is told of the
+// agent as of somebody in a conference (Met); the agent's leg is a call of its own
+// too, without a talk.
+//
+//	agent   ├── waits ──┬── serves ──┬── waits ──┬── serves ──┬── waits ──┤   one call
+//	caller 1      ├─────┴── talks ───┤           │            │               one call
+//	caller 2                            ├────────┴── talks ───┤               one call
+
+// stands notes that a leg is such an agent's: its application says so, or the
+// queue joins a caller with a leg that was answered before and is of no other
+// call.
+func (t *Tracker) stands(c *held, e *Event) {
+	switch {
+	case e.App == AppAgent && (e.Kind == Executed || e.Kind == LegSeen) && len(c.live) == 1:
+		c.agent = e.Leg
+	case e.Kind == QueueMember && e.Leg != "":
+		g := t.legs[e.Peer]
+		if g == nil || g == c || g.agent != "" || !g.live[e.Peer] || len(g.live) > 1 || !stood(&g.facts[0], e.At) {
+			return
+		}
+		g.agent = e.Peer
+		if !t.restoring { // a fact of the agent's own call: the caller's may be forgotten first
+			t.n++
+			t.keepAs(g, Event{N: t.n, Session: e.Session, At: e.At, Seen: e.Seen, Kind: Executed, Leg: e.Peer, App: AppAgent, Queue: e.Queue})
+		}
+	}
+}
+
+// stood: the leg whose call begins with this fact waited, and was not called for
+// the caller just now, which may not have been seen.
+func stood(first *Event, at Moment) bool {
+	return first.Kind == LegCreated || first.Kind == LegSeen && first.State == StateUp && at.Sub(first.At) > waitsLong
+}
+
+// waitsLong is longer than a phone is up that a queue called before the queue
+// joins its caller with it.
+const waitsLong = 5 * time.Second
+
+// apart: what ties these calls is that the agent of one served the other.
+func (t *Tracker) apart(e *Event, a, b *held) bool {
+	switch e.Kind {
+	case QueueMember, QueueOffered, Joined, LegSeen, Parted, LegEnded, Transferred:
+		return a.agent != "" || b.agent != ""
+	}
+	return false
+}
+
+// stays: another leg of the call is still in the bridge.
+func (t *Tracker) stays(c *held, r *room) bool {
+	return slices.ContainsFunc(r.legs, func(l LegID) bool { return t.legs[l] == c })
+}
+
+// onBehalf gives what an agent on the line does with his caller to the caller's
+// call.
+func (t *Tracker) onBehalf(c *held, e *Event) *held {
+	if c.agent == "" || e.Leg != c.agent || c.served.left != 0 {
+		return c
+	}
+	switch e.Kind {
+	case Held, Resumed, Transferred:
+		if caller := t.legs[c.served.leg]; caller != nil {
+			return caller
+		}
+	}
+	return c
+}
+
+// agentLeft tells the caller's call that the agent's far end left, and not only
+// he the caller.
+func (t *Tracker) agentLeft(c *held, e *Event) {
+	if c.agent == "" || e.Leg != c.agent || e.Kind != LegHungUp && (e.Kind != LegEnded || e.By != EndedByFarEnd) {
+		return
+	}
+	s := c.served
+	if caller := t.legs[s.leg]; caller != nil && (s.left == 0 || e.At.Sub(s.left) < momentary) {
+		t.met(caller, s.leg, MetLeft, Event{Leg: c.agent, Bridge: s.bridge, BridgeKind: BridgeTalk, At: e.At, Seen: e.Seen, By: EndedByFarEnd})
+	}
+}
