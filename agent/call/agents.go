@@ -85,3 +85,20 @@ func (t *Tracker) agentLeft(c *held, e *Event) {
 		t.met(caller, s.leg, MetLeft, Event{Leg: c.agent, Bridge: s.bridge, BridgeKind: BridgeTalk, At: e.At, Seen: e.Seen, By: EndedByFarEnd})
 	}
 }
+
+// onTheLine are the agents who are there now, by leg and by channel.
+func (t *Tracker) onTheLine() map[string]bool {
+	agents := map[string]bool{}
+	for c := range t.calls {
+		if c.agent == "" {
+			continue
+		}
+		agents[string(c.agent)] = true
+		for i := range c.facts {
+			if f := &c.facts[i]; f.Leg == c.agent && f.Channel != "" {
+				agents[f.Channel] = true
+			}
+		}
+	}
+	return agents
+}

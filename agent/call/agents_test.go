@@ -135,3 +135,43 @@ func TestAgents_Asterisk(t *testing.T) {
 	s.wantCalls(map[string]map[string]any{"main:g": agentsOwn,
 		"main:c": {"status": "answered", "answered_by": "1004", "last_talked_by": "102", "wait": 1000, "talk": 4000, "transfers": "blind 1004>102 true;", "ended_by": "caller"}})
 }
+
+// Two callers of whom nothing was seen, while the agent's login was: Asterisk's
+// rows tie both to his channel, by its name and by its linked id.
+func TestAgents_Rows(t *testing.T) {
+	row := func(leg call.LegID, number string, from, to int) call.Event {
+		return call.Event{Kind: call.Reported, At: at(to), Seen: at(60_000), Leg: leg, Link: "g", Channel: "PJSIP/trunk-a-0000000" + string(leg), Endpoint: "trunk-a",
+			PeerChannel: "PJSIP/1004-0000000g", Number: number, Dialled: "74951230101", State: call.StateCalling, Result: "ANSWER", App: call.AppQueue, Queue: "sales",
+			History: &call.LegHistory{Created: at(from), Answered: at(from + 1000), HungUp: at(to)}}
+	}
+	own := call.Event{Kind: call.Reported, At: at(50_000), Seen: at(60_000), Leg: "g", Link: "g", Channel: "PJSIP/1004-0000000g", Endpoint: "1004", Number: "1004", Dialled: "9201",
+		State: call.StateCalling, Result: "ANSWER", App: call.AppAgent, History: &call.LegHistory{Created: at(0), Answered: at(20), HungUp: at(50_000)}}
+	rows := []call.Event{row("a", "79161234567", 5000, 9000), row("b", "79161234568", 7000, 11_000)} // the second waits meanwhile
+	g := phone("g", "1004", "g")
+	g.State, g.Dialled, g.Channel = call.StateCalling, "9201", "PJSIP/1004-0000000g"
+	for name, c := range map[string]struct {
+		seen bool
+		rows []call.Event
+		want []string
+	}{
+		"he is on the line still":      {true, rows, []string{"main:a", "main:b"}},
+		"nothing was seen of him, too": {false, append([]call.Event{own}, rows...), []string{"main:a", "main:b", "main:g"}},
+	} {
+		s := newScript(t)
+		if c.seen {
+			s.state(0, g).state(10, noted("g")).state(20, of(call.LegAnswered, "g")).state(4000, call.Event{Kind: call.LinkDown}).state(15_000, call.Event{Kind: call.LinkUp})
+		}
+		got := map[string]call.Record{}
+		for _, x := range s.tracker.Heal(c.rows, []call.Gap{{PBX: "main", From: at(-1), To: at(55_000)}}, func([]string, call.Moment, call.Moment) []call.Closed { return nil }) {
+			if x.Op == call.CallRecorded {
+				got[x.ID] = *x.Record
+			}
+		}
+		if ids := slices.Sorted(maps.Keys(got)); !slices.Equal(ids, c.want) {
+			t.Errorf("%s: calls %q, want %q", name, ids, c.want)
+		}
+		for _, id := range []string{"main:a", "main:b"} {
+			wantRecord(t, got[id], map[string]any{"status": "answered", "answered_by": "1004", "direction": "inbound"})
+		}
+	}
+}

@@ -36,7 +36,7 @@ func (t *Tracker) Heal(rows []Event, gaps []Gap, find func(ids []string, from, t
 	t.out = nil
 	var groups []*about
 	of := map[string]*about{} // by the id of a call in the journal
-	for _, group := range byCall(rows) {
+	for _, group := range byCall(rows, t.onTheLine()) {
 		if t.heldReport(group) {
 			continue
 		}
@@ -101,9 +101,16 @@ func inGap(gaps []Gap, from, to Moment) bool {
 }
 
 // byCall sorts rows into those of one call each. The first of a group began first.
-func byCall(rows []Event) [][]Event {
+func byCall(rows []Event, onTheLine map[string]bool) [][]Event {
+	agents := agentsIn(rows, onTheLine)
+	rows = slices.Clone(rows)
+	for i := range rows {
+		if e := &rows[i]; agents[e.Link] && e.Link != string(e.Leg) {
+			e.Link = "" // Asterisk gives callers the agent's, which is older
+		}
+	}
 	groups := map[int][]Event{}
-	for i, g := range callsOf(rows) {
+	for i, g := range callsOf(rows, agents) {
 		groups[g] = append(groups[g], rows[i])
 	}
 	out := slices.Collect(maps.Values(groups))
@@ -122,7 +129,7 @@ func byCall(rows []Event) [][]Event {
 // any of them: only together may they show that they are.
 func WithKin(earlier, rows []Event) []Event {
 	all := slices.Concat(earlier, rows)
-	groups := callsOf(all)
+	groups := callsOf(all, agentsIn(all, nil))
 	wanted := map[int]bool{}
 	for _, g := range groups[len(earlier):] {
 		wanted[g] = true
@@ -139,7 +146,7 @@ func WithKin(earlier, rows []Event) []Event {
 // callsOf finds out which rows are of one call, by every tie that they show:
 // linked ids, the ids of legs, the names of channels that were there at the same
 // time, the halves of Local channels. Rows of one call have one number.
-func callsOf(rows []Event) []int {
+func callsOf(rows []Event, agents map[string]bool) []int {
 	group := make([]int, len(rows)) // the row that stands for the group
 	root := func(i int) int {
 		for group[i] != i {
@@ -159,7 +166,6 @@ func callsOf(rows []Event) []int {
 			tied[key] = i
 		}
 	}
-	agents := agentsIn(rows)
 	for i := range rows {
 		e := &rows[i]
 		for _, id := range named(e) {
@@ -188,10 +194,13 @@ func callsOf(rows []Event) []int {
 
 // agentsIn are the legs of agents who wait on the line, by id and by channel:
 // that each of two callers was joined with one does not make their calls one. An
-// agent's own row comes when he leaves; till then a leg is his that a queue joined
-// with callers and that has no row.
-func agentsIn(rows []Event) map[string]bool {
-	agents := map[string]bool{}
+// agent's own row comes when he leaves; till then he may be known to be on the
+// line, or a leg is his that a queue joined with callers and that has no row.
+func agentsIn(rows []Event, onTheLine map[string]bool) map[string]bool {
+	agents := maps.Clone(onTheLine)
+	if agents == nil {
+		agents = map[string]bool{}
+	}
 	for i := range rows {
 		if id := rows[i].History.Vars[VarQueueAgent]; id != "" {
 			agents[id] = true
@@ -200,7 +209,7 @@ func agentsIn(rows []Event) map[string]bool {
 	for i := range rows {
 		if e := &rows[i]; e.App == AppAgent {
 			agents[string(e.Leg)], agents[e.Channel] = true, true
-		} else {
+		} else if !onTheLine[string(e.Leg)] {
 			delete(agents, string(e.Leg))
 		}
 	}
