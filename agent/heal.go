@@ -189,6 +189,7 @@ func (a *Agent) lookAtRecords(ctx context.Context, l *link) (more bool, err erro
 	h.mu.Unlock()
 	now := a.now()
 	if len(mem.Gaps) == 0 {
+		h.earlier = nil
 		// While the link is down a gap is under way already: the mark before it counts.
 		if now.Sub(h.markedAt) < markEvery || !l.isUp() {
 			return false, nil
@@ -266,21 +267,31 @@ func (h *healer) markBefore(at time.Time) (found spool.Position) {
 	return found
 }
 
+// read reads one record: a fault in that is this record's loss.
+func (h *healer) read(record []byte, seen call.Moment) (e call.Event, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			e, err = call.Event{}, fmt.Errorf("internal fault: %v", p)
+		}
+	}()
+	return h.records.Read(record, seen)
+}
+
 // rows reads lines; left is how many bytes at the end wait for more.
 func (h *healer) rows(lines [][]byte, seen call.Moment) (rows []call.Event, left int) {
 	const longest, most = 64 << 10, 32 // of a record that goes over several lines
 	bad := map[string]uint64{}
 	for i := 0; i < len(lines); {
-		e, err := h.records.Read(lines[i], seen)
+		e, err := h.read(lines[i], seen)
 		n := 1
 		if errors.Is(err, connectors.ErrUnfinished) {
 			record := bytes.Clone(lines[i])
 			for ; errors.Is(err, connectors.ErrUnfinished) && i+n < len(lines) && n < most && len(record) < longest; n++ {
-				if next, err := h.records.Read(lines[i+n], seen); err == nil && next.Kind != 0 {
+				if next, err := h.read(lines[i+n], seen); err == nil && next.Kind != 0 {
 					break // that is a record by itself: this one is broken
 				}
 				record = append(record, lines[i+n]...)
-				e, err = h.records.Read(record, seen)
+				e, err = h.read(record, seen)
 			}
 			if errors.Is(err, connectors.ErrUnfinished) && i+n == len(lines) && n < most && len(record) < longest {
 				return rows, len(record)

@@ -24,7 +24,7 @@ var value = regexp.MustCompile(`[^",{}:\[\]\s]+( \d\d:\d\d:\d\d)?`)
 var edges = []string{"", "0", "1", "-1", "0.000001", "1e308", "1e9", "NaN", "9223372036854775807", "99999999999", "8589934592", "1772359200", "1772359200000000", "9007199254740992",
 	"0000-01-01 00:00:00", "1970-01-01 00:00:00", "1980-01-01 00:00:00", "2026-03-29 02:30:00", "2199-12-31 23:59:59", "9999-12-31 23:59:59",
 	"1772359200.1", "4102444800.1", "9999999999.1", "99999999999.1", "x-1772359200.1", "ANSWERED", "NO ANSWER", "BUSY", "Dial", "Queue", "AppDial2", "Local/1@a-00000001;1", "Local/1@a-00000001;2",
-	"PJSIP/101-00000002", "ARRAY::1772359200000000:1:bl_xfer:2", "%00", "\\u0000", "inbound", "outbound", "\xff", "\U0010FFFF", "<101>"}
+	"PJSIP/101-00000002", "ARRAY::1772359200000000:1:bl_xfer:2", "ARRAY::", "fifo_role", "caller", "cc_agent_uuid", "AgentLogin", "%00", "\\u0000", "inbound", "outbound", "\xff", "\U0010FFFF", "<101>"}
 
 // nameless are records without what depends on which of their rows came first.
 func nameless(texts map[string]string) (out []string) {

@@ -20,11 +20,11 @@ import (
 // call.
 func (t *Tracker) stands(c *held, e *Event) {
 	switch {
-	case e.App == AppAgent && (e.Kind == Executed || e.Kind == LegSeen) && len(c.live) == 1:
+	case e.App == AppAgent && (e.Kind == Executed || e.Kind == LegSeen) && c.up == 1:
 		c.agent = e.Leg
 	case e.Kind == QueueMember && e.Leg != "":
 		g := t.legs[e.Peer]
-		if g == nil || g == c || g.agent != "" || !g.live[e.Peer] || len(g.live) > 1 || !stood(&g.facts[0], e.At) {
+		if g == nil || g == c || g.agent != "" || !g.live[e.Peer] || g.up > 1 || !stood(&g.facts[0], e.At) {
 			return
 		}
 		g.agent = e.Peer
@@ -48,7 +48,7 @@ const waitsLong = 5 * time.Second
 // apart: what ties these calls is that the agent of one served the other.
 func (t *Tracker) apart(e *Event, a, b *held) bool {
 	switch e.Kind {
-	case QueueMember, QueueOffered, Joined, LegSeen, Parted, LegEnded, Transferred:
+	case QueueMember, QueueOffered, Joined, LegSeen, Parted, LegEnded, Transferred, BridgeMerged:
 		return a.agent != "" || b.agent != ""
 	}
 	return false
@@ -62,16 +62,38 @@ func (t *Tracker) stays(c *held, r *room) bool {
 // onBehalf gives what an agent on the line does with his caller to the caller's
 // call.
 func (t *Tracker) onBehalf(c *held, e *Event) *held {
-	if c.agent == "" || e.Leg != c.agent || c.served.left != 0 {
+	caller := t.servedBy(c)
+	if caller == nil || e.Leg != c.agent {
 		return c
 	}
 	switch e.Kind {
-	case Held, Resumed, Transferred:
-		if caller := t.legs[c.served.leg]; caller != nil {
+	case Held, Resumed:
+		return caller
+	case Transferred:
+		if t.legs[e.Transfer.Transferee] == caller {
 			return caller
 		}
 	}
 	return c
+}
+
+// servedBy is the call of the caller whom an agent serves now; nil if none.
+func (t *Tracker) servedBy(c *held) *held {
+	if c == nil || c.agent == "" || c.served.left != 0 {
+		return nil
+	}
+	return t.legs[c.served.leg]
+}
+
+// remembered: callers whom the agent served are still up. What is kept of their
+// calls names him, and what Asterisk makes for them has his linked id.
+func (t *Tracker) remembered(agent *held) bool {
+	for c := range t.calls {
+		if c.up > 0 && slices.ContainsFunc(c.facts, func(f Event) bool { return f.Kind == Met && f.Peer == agent.agent }) {
+			return true
+		}
+	}
+	return false
 }
 
 // agentLeft tells the caller's call that the agent's far end left, and not only

@@ -175,3 +175,98 @@ func TestAgents_Rows(t *testing.T) {
 		}
 	}
 }
+
+// As above by FreeSWITCH, of an agent whom no queue has joined with anybody yet:
+// that he is one is seen by his callers' rows, and by the next caller.
+func TestAgents_RowsBeforeHeIsKnown(t *testing.T) {
+	row := func(leg call.LegID, number string, from, to int) call.Event {
+		e := fsEnd(leg, "NORMAL_CLEARING", call.EndedByFarEnd, from, from+10)
+		e.Kind, e.At, e.Seen, e.Link = call.Reported, at(to), at(15_000), string(leg)
+		e.Channel, e.Endpoint, e.PeerChannel = "sofia/external/"+number+"@192.0.2.1", "external", "sofia/internal/1004@192.0.2.1"
+		e.Number, e.Dialled, e.State = number, "74951230101", call.StateCalling
+		e.History.Bridged, e.History.HungUp = at(from+1000), at(to)
+		e.History.Vars = map[string]string{"last_bridge_to": "g", call.VarQueueAgent: "g"}
+		return e
+	}
+	s := standby(t).state(4000, call.Event{Kind: call.LinkDown}).state(12_000, call.Event{Kind: call.LinkUp})
+	for _, x := range s.tracker.Heal([]call.Event{row("a", "79161234567", 5000, 9000), row("b", "79161234568", 7000, 11_000)},
+		[]call.Gap{{PBX: "main", From: at(4000), To: at(12_000)}}, func([]string, call.Moment, call.Moment) []call.Closed { return nil }) {
+		if x.Op == call.CallRecorded {
+			s.records = append(s.records, *x.Record)
+		}
+	}
+	s.serves("c", "79161234569", 16_000, 17_000).state(20_000, fsEnd("g", "NORMAL_CLEARING", call.EndedByFarEnd, 0, 20)).wantCalls(map[string]map[string]any{
+		"main:g": {"status": "self_service"}, "main:a": {"status": "answered", "answered_by": "1004", "talk": 3000},
+		"main:b": {"status": "answered", "answered_by": "1004", "talk": 3000}, "main:c": {"status": "answered", "answered_by": "1004", "talk": 1000}})
+}
+
+// The agent sends a caller on and leaves. What is known of him is kept for as long
+// as the caller is there: over a restart, and when others are called for two who
+// have his linked id.
+func TestAgents_LeavesBeforeHisCallers(t *testing.T) {
+	sent := func(s *script, caller, to call.LegID, ms int) *script {
+		other := fsOut(to, caller, "1002", "1002")
+		return s.state(ms, call.Event{Kind: call.Held, Leg: "g"}).state(ms+100, call.Event{Kind: call.Resumed, Leg: "g"}).
+			fsBridge(ms+200, call.Parted, caller, "g").state(ms+210, other).state(ms+300, of(call.LegRinging, to)).
+			state(ms+1000, of(call.LegAnswered, to)).fsBridge(ms+1000, call.Joined, caller, to)
+	}
+	s := sent(standby(t).comes("a", "79161234567", 4000).meets("a", 5000), "a", "p", 7000).
+		state(9000, fsEnd("g", "NORMAL_CLEARING", call.EndedByFarEnd, 0, 20)).state(60_000, of(call.Ticked, "")).restored().state(70_000, of(call.Ticked, "")).
+		state(71_000, fsEnd("a", "NORMAL_CLEARING", call.EndedByFarEnd, 4000, 4020)).state(71_010, fsEnd("p", "NORMAL_CLEARING", call.EndedByPBX, 7210, 8000))
+	s.wantCalls(map[string]map[string]any{"main:g": agentsOwn,
+		"main:a": {"status": "answered", "answered_by": "1004", "last_talked_by": "1002", "wait": 1000, "hold": 100, "talk": 2200 + 63_000}})
+	if open := s.tracker.Open(); open != 0 {
+		t.Errorf("%d calls are open", open)
+	}
+
+	g := phone("g", "1004", "g")
+	g.State, g.Dialled = call.StateCalling, "9201"
+	s = newScript(t).state(0, g).state(10, noted("g")).state(20, of(call.LegAnswered, "g"))
+	for i, caller := range []call.LegID{"c", "d"} {
+		ms, b := 1000+3000*i, "b"+string(caller)
+		e := client(caller)
+		e.Channel += string(caller)
+		s.state(ms, e).state(ms+10, in(b, caller)).state(ms+500, in(b, "g")).state(ms+501, of(call.LegAnswered, caller)).
+			state(ms+2000, call.Event{Kind: call.Parted, Leg: "g", Bridge: b}).state(ms+2000, call.Event{Kind: call.Parted, Leg: caller, Bridge: b})
+	}
+	s.state(8000, of(call.LegHungUp, "g")).state(8001, gone("g", 16)).state(60_000, of(call.Ticked, ""))
+	for i, caller := range []call.LegID{"c", "d"} {
+		ms, p := 61_000+1000*i, "p"+caller
+		s.state(ms, phone(p, "102", "g")).state(ms+10, call.Event{Kind: call.Dialled, Leg: caller, Peer: p, Number: "102", Dialled: "102"})
+	}
+	for _, leg := range []call.LegID{"c", "pc", "d", "pd"} {
+		s.state(65_000, gone(leg, 16))
+	}
+	s.wantCalls(map[string]map[string]any{"main:g": agentsOwn, "main:c": {"status": "answered"}, "main:d": {"status": "answered"}})
+}
+
+// He consults somebody, for whom FreeSWITCH makes a leg in his name, and hands over.
+func TestAgents_Consults(t *testing.T) {
+	s := standby(t).comes("a", "79161234567", 4000).meets("a", 5000).state(6000, fsOut("p", "g", "1002", "1002")).state(6100, of(call.LegRinging, "p")).
+		state(7000, of(call.LegAnswered, "p")).fsBridge(7000, call.Joined, "g", "p").fsBridge(8000, call.Parted, "g", "p").fsBridge(8000, call.Parted, "a", "g").
+		fsBridge(8000, call.Joined, "a", "p").state(10_000, fsEnd("a", "NORMAL_CLEARING", call.EndedByFarEnd, 4000, 4020)).
+		state(10_010, fsEnd("p", "NORMAL_CLEARING", call.EndedByPBX, 6000, 7000)).serves("b", "79161234568", 12_000, 13_000).
+		state(20_000, fsEnd("g", "NORMAL_CLEARING", call.EndedByFarEnd, 0, 20))
+	s.wantCalls(map[string]map[string]any{"main:g": agentsOwn, "main:b": {"answered_by": "1004", "talk": 1000},
+		"main:a": {"status": "answered", "answered_by": "1004", "last_talked_by": "1002", "talk": 5000}})
+}
+
+func TestAgents_SeenInATalk(t *testing.T) {
+	// With the first caller he is one call; the next has his own.
+	s := newFS(t).state(5000, call.Event{Kind: call.Snapshot, Live: []call.LiveLeg{
+		{Leg: "a", Link: "a", Channel: "sofia/external/79161234567@192.0.2.1", Endpoint: "external", State: call.StateUp, Number: "79161234567", Dialled: "74951230101", Bridge: "a+g"},
+		{Leg: "g", Link: "g", Channel: "sofia/internal/1004@192.0.2.1", Endpoint: "1004", State: call.StateUp, Number: "1004", Dialled: "9201", Bridge: "a+g"}}}).
+		leaves("a", 4000, 7000).serves("b", "79161234568", 16_000, 17_000).state(20_000, fsEnd("g", "NORMAL_CLEARING", call.EndedByFarEnd, 0, 20))
+	s.wantCalls(map[string]map[string]any{"main:a": {"status": "answered"}, "main:b": {"answered_by": "1004", "talk": 1000}})
+}
+
+func TestAgents_AnnouncementAfterwards(t *testing.T) {
+	s := standby(t).comes("a", "79161234567", 4000).meets("a", 5000).fsBridge(7000, call.Parted, "a", "g").
+		state(37_000, fsEnd("a", "NORMAL_CLEARING", call.EndedByPBX, 4000, 4020)).state(40_000, fsEnd("g", "NORMAL_CLEARING", call.EndedByFarEnd, 0, 20))
+	s.wantCalls(map[string]map[string]any{"main:g": agentsOwn, "main:a": {"status": "answered", "ended_by": "pbx"}})
+	for _, l := range s.current()["main:a"].Legs {
+		if want := map[string]string{"1004": call.RolePhone, "79161234567": call.RoleCaller}[*l.Number]; l.Role != want {
+			t.Errorf("%s is the %s", *l.Number, l.Role)
+		}
+	}
+}

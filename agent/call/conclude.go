@@ -205,6 +205,9 @@ func lost(l *leg) bool {
 // second channel of his, or by a feature code, for which the PBX makes a Local
 // channel that nobody dials, or a leg in the middle of his talk.
 func (s *story) consultation(l *leg, v *view) bool {
+	if _, ours := s.ours[l.id]; !ours {
+		return false // an agent's on the line: a phone that answered at once
+	}
 	for _, t := range v.talks {
 		if l.by != "" && t.from <= l.created && l.created < t.to && (l.by == v.caller.id || slices.Contains(t.with, l.by)) {
 			return true

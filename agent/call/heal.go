@@ -105,8 +105,12 @@ func byCall(rows []Event, onTheLine map[string]bool) [][]Event {
 	agents := agentsIn(rows, onTheLine)
 	rows = slices.Clone(rows)
 	for i := range rows {
-		if e := &rows[i]; agents[e.Link] && e.Link != string(e.Leg) {
+		e := &rows[i]
+		if agents[e.Link] && e.Link != string(e.Leg) {
 			e.Link = "" // Asterisk gives callers the agent's, which is older
+		}
+		if e.App == AppAgent {
+			e.Peer, e.PeerChannel = "", "" // one of his callers
 		}
 	}
 	groups := map[int][]Event{}
@@ -168,8 +172,8 @@ func callsOf(rows []Event, agents map[string]bool) []int {
 	}
 	for i := range rows {
 		e := &rows[i]
-		for _, id := range named(e) {
-			if id == string(e.Leg) || !agents[id] {
+		for _, id := range append(named(e), e.History.Vars[VarQueueAgent]) {
+			if id == string(e.Leg) || id != "" && !agents[id] {
 				join(id, i)
 			}
 		}
@@ -220,13 +224,15 @@ func agentsIn(rows []Event, onTheLine map[string]bool) map[string]bool {
 const VarQueueAgent = "queue_agent"
 
 // named are the ids in a row: of its call, its leg and those that it was tied to.
-// Whom an agent on the line was joined with last is no tie of his.
+// Whom an agent on the line was joined with last is no tie of his, nor is whom a
+// queue joined a caller with, who may be such an agent, one of the caller.
 func named(e *Event) []string {
 	if e.App == AppAgent {
 		return []string{string(e.Leg)}
 	}
 	ids := []string{string(e.Leg), string(e.Peer), e.History.Vars["other_loopback_leg_uuid"], e.History.Vars["last_bridge_to"], e.Link}
-	return slices.DeleteFunc(ids, func(id string) bool { return id == "" })
+	agent := e.History.Vars[VarQueueAgent]
+	return slices.DeleteFunc(ids, func(id string) bool { return id == "" || id == agent })
 }
 
 // compareIDs orders ids as they were given out: "….9" before "….10".
@@ -293,7 +299,10 @@ func (t *Tracker) keepReport(c *held, e Event) {
 
 // heldBy is the held call that a row is about.
 func (t *Tracker) heldBy(e *Event) *held {
-	others := func(c *held) bool { return c.agent != "" && c.agent != e.Leg } // an agent's, who served him
+	others := func(c *held) bool { // an agent's, who served him
+		_, own := c.live[e.Leg]
+		return c.agent != "" && !own
+	}
 	for _, id := range named(e) {
 		if c := t.legs[LegID(id)]; c != nil && !others(c) {
 			return c
@@ -345,16 +354,12 @@ func (t *Tracker) healClosed(group []Event, known []Closed, blind bool) {
 		return cmp.Or(cmp.Compare(a.Record.StartedAt, b.Record.StartedAt), strings.Compare(a.Record.ID, b.Record.ID))
 	})
 	for _, k := range open {
-		for _, f := range k.Facts {
-			c.facts = append(c.facts, f)
-			c.livedIn(&f)
-		}
+		c.facts = append(c.facts, k.Facts...)
 	}
 	before := len(c.facts)
 	for _, e := range group {
 		if !slices.ContainsFunc(c.facts, func(f Event) bool { return f.Kind == Reported && sameRow(&f, &e) }) && len(c.facts) < maxFacts {
 			c.facts = append(c.facts, e)
-			c.livedIn(&e)
 		}
 	}
 	if len(c.facts) == before {
@@ -363,6 +368,7 @@ func (t *Tracker) healClosed(group []Event, known []Closed, blind bool) {
 	for i := range c.facts {
 		c.facts[i].N = uint64(i + 1) // their own, for the reasons
 	}
+	c.relive()
 	if len(open) == 0 {
 		id := string(group[0].Leg)
 		if group[0].Result != "" && group[0].Link != "" {
@@ -388,11 +394,11 @@ func (t *Tracker) healClosed(group []Event, known []Closed, blind bool) {
 	}
 }
 
-// ofAgent: the call is that of an agent on the line, of whose leg there is no row.
+// ofAgent: the call is that of an agent on the line, and none of the rows is of a
+// leg in it.
 func ofAgent(k Closed, group []Event) bool {
-	return slices.ContainsFunc(k.Facts, func(f Event) bool {
-		return f.App == AppAgent && !slices.ContainsFunc(group, func(e Event) bool { return e.Leg == f.Leg })
-	})
+	return slices.ContainsFunc(k.Facts, func(f Event) bool { return f.App == AppAgent }) &&
+		!slices.ContainsFunc(group, func(e Event) bool { return slices.Contains(k.Record.PBXIDs, string(e.Leg)) })
 }
 
 // ofWhole: the row is of a channel whose call was seen whole, whatever other rows
@@ -406,32 +412,49 @@ func ofWhole(e *Event, known []Closed) bool {
 // sameConclusion: the rows say nothing that was not known.
 func (t *Tracker) sameConclusion(k Closed, r *Record) bool {
 	then := &held{id: k.Record.ID, facts: k.Facts, live: map[LegID]bool{}}
-	for i := range then.facts {
-		then.livedIn(&then.facts[i])
-	}
+	then.relive()
 	before, _ := conclude(t.opts, then, 0)
 	x, err := json.Marshal(before)
 	y, err2 := json.Marshal(r)
 	return err == nil && err2 == nil && bytes.Equal(x, y)
 }
 
-// livedIn makes the leg of a kept fact one of the call's, as taking it in did.
-func (c *held) livedIn(e *Event) {
-	if e.Leg != "" && e.Kind != Met && e.Kind != MetLeft {
-		c.live[e.Leg] = false
+// relive makes the legs of kept facts the call's, as taking them in did. One of
+// an agent on the line is named, too.
+func (c *held) relive() {
+	own, served := map[LegID]bool{}, map[LegID]bool{}
+	for i := range c.facts {
+		e := &c.facts[i]
+		switch e.Kind {
+		case Met, MetLeft:
+			if e.BridgeKind == BridgeTalk {
+				served[e.Peer] = true
+			}
+			continue
+		case LegCreated, LegSeen, LegEnded, Reported:
+			own[e.Leg] = true
+		}
+		if e.Leg != "" {
+			c.live[e.Leg] = false
+		}
+		if provesLife[e.Kind] || e.Kind == DialEnded {
+			for _, leg := range tied(*e) {
+				c.live[leg] = false
+			}
+		}
 	}
-	if provesLife[e.Kind] || e.Kind == DialEnded {
-		for _, leg := range tied(*e) {
-			c.live[leg] = false
+	for leg := range served {
+		if !own[leg] {
+			delete(c.live, leg)
 		}
 	}
 }
 
 // Doubtful says how many calls are up that the link was away from: their rows
-// are still to come.
+// are still to come. That of an agent on the line lasts, and lacks nothing.
 func (t *Tracker) Doubtful() (n int) {
 	for c := range t.calls {
-		if c.up > 0 && c.halfSeen() {
+		if c.up > 0 && c.agent == "" && c.halfSeen() {
 			n++
 		}
 	}

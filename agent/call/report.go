@@ -22,6 +22,7 @@ type report struct {
 	facts    []Event
 	legs     map[LegID]bool // of the call, those only named in rows as well; true: it is up
 	nameless map[LegID]bool // legs that no row is about
+	met      map[LegID]bool // agents' on the line, who were seen to serve him
 	started  map[LegID]bool // the start is from a row
 	ended    map[LegID]bool // the end is from a row
 	waited   bool           // in a queue, and nothing says since when
@@ -58,7 +59,7 @@ func readReport(o Options, facts []Event, live map[LegID]bool) *report {
 	if !slices.ContainsFunc(facts, func(e Event) bool { return e.Kind == Reported }) {
 		return nil
 	}
-	p := &report{opts: o, legs: maps.Clone(live), nameless: map[LegID]bool{}, started: map[LegID]bool{}, ended: map[LegID]bool{}, whole: true,
+	p := &report{opts: o, legs: maps.Clone(live), nameless: map[LegID]bool{}, met: map[LegID]bool{}, started: map[LegID]bool{}, ended: map[LegID]bool{}, whole: true,
 		seen: map[LegID]*sight{}, names: map[string]LegID{}}
 	if p.legs == nil {
 		p.legs = map[LegID]bool{}
@@ -163,6 +164,10 @@ func (p *report) look(e *Event) {
 		l.ran[e.App] = true
 	case LegPaired:
 		l.paired, p.of(e.Peer).paired = true, true
+	case Met:
+		if e.BridgeKind == BridgeTalk {
+			p.met[e.Peer] = true
+		}
 	case LegEnded:
 		l.ended = true
 	}
@@ -240,7 +245,9 @@ func (p *report) life(row *Event) {
 		// The PBX writes of this leg only: the other one is known by it. It may be an
 		// agent's on the line, whose call is his own.
 		p.other(row, other, cmp.Or(h.Bridged, h.Created))
-		p.nameless[other] = true
+		if h.Vars[VarQueueAgent] == string(other) {
+			p.nameless[other] = true
+		}
 		if h.Bridged != 0 {
 			p.add(row, Event{Kind: LegAnswered, Leg: other, At: h.Bridged})
 		}
@@ -273,7 +280,7 @@ func (p *report) life(row *Event) {
 // told: something else tells of that leg.
 func (p *report) told(leg LegID) bool {
 	l := p.seen[leg]
-	return l != nil && (l.created || l.listed != 0) || slices.ContainsFunc(p.rows, func(r *Event) bool { return r.Leg == leg })
+	return l != nil && (l.created || l.listed != 0) || p.met[leg] || slices.ContainsFunc(p.rows, func(r *Event) bool { return r.Leg == leg })
 }
 
 // other puts in the leg at the other side of a row, which has none of its own.

@@ -70,7 +70,7 @@ type held struct {
 	endedAt Moment
 	trimmed bool
 	gave    map[string]LegID // who gave the call away by feature code, and the leg that he left waiting
-	agent   LegID            // its only leg, an agent's who waits on the line for callers
+	agent   LegID            // its only leg that is up, an agent's who waits on the line for callers
 	served  served           // whom the agent was joined with last
 }
 
@@ -193,7 +193,7 @@ func (t *Tracker) take(e Event) {
 			if !t.apart(&e, c, other) {
 				c = t.merge(c, other)
 			}
-		} else if provesLife[e.Kind] {
+		} else if provesLife[e.Kind] && c.agent == "" {
 			t.adopt(c, leg)
 		}
 	}
@@ -271,6 +271,9 @@ func (t *Tracker) callOf(e Event) *held {
 		link, of = e.PeerLink, ""
 	}
 	c := t.legs[of]
+	if caller := t.servedBy(c); caller != nil && of == c.agent {
+		c, link = caller, "" // he consults somebody for his caller
+	}
 	if c == nil && of != "" {
 		link = string(of) // who asked for it will come by that name
 	}
@@ -561,7 +564,7 @@ func (t *Tracker) enterRooms(c *held, e *Event) (_ *held, entered bool) {
 	case BridgeMerged:
 		if r := t.rooms[e.Bridge2]; r != nil && r.kind == BridgeTalk {
 			for _, leg := range r.legs {
-				if other := t.legs[leg]; other != nil {
+				if other := t.legs[leg]; other != nil && !t.apart(e, c, other) {
 					c = t.merge(c, other)
 				}
 			}
@@ -700,6 +703,11 @@ func (t *Tracker) forget(now Moment) {
 			return
 		}
 		t.ended = t.ended[1:]
+		if c.agent != "" && t.remembered(c) {
+			c.endedAt = now
+			t.ended = append(t.ended, c)
+			continue
+		}
 		delete(t.calls, c)
 		for leg := range c.live {
 			delete(t.legs, leg)

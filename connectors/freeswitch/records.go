@@ -200,6 +200,9 @@ func (r *Records) fact(vars map[string]string, seen call.Moment) (call.Event, er
 			e.Transfer = f.Transfer
 		}
 	}
+	if e.History.Vars == nil {
+		e.History.Vars = map[string]string{}
+	}
 	with := vars["last_bridge_to"]
 	switch {
 	case vars["cc_side"] == "agent" && vars["cc_agent_type"] == "uuid-standby":
@@ -215,9 +218,6 @@ func (r *Records) fact(vars map[string]string, seen call.Moment) (call.Event, er
 		e.Doubt = call.DoubtZoneAssumed
 	}
 	if half := vars["other_loopback_leg_uuid"]; half != "" {
-		if e.History.Vars == nil {
-			e.History.Vars = map[string]string{}
-		}
 		e.History.Vars["other_loopback_leg_uuid"] = half
 	}
 	e.PeerChannel = vars["bridge_channel"]

@@ -92,7 +92,8 @@ func TestRecords_Unreadable(t *testing.T) {
 
 func FuzzRecords(f *testing.F) {
 	for _, s := range []string{exampleLine, asteriskLine, jsonFile, strings.Replace(exampleLine, "Anna", "\"; DROP \xff\n", 1), `{"variables":{"uuid":"%zz","transfer_history":"ARRAY::a|:b"}}`,
-		strings.Replace(exampleLine, "Anna", strings.Repeat("\x920", 300), 1)} {
+		strings.Replace(exampleLine, "Anna", strings.Repeat("\x920", 300), 1),
+		`{"variables":{"uuid":"u","start_uepoch":"1772359200000000","end_uepoch":"1772359210000000","last_bridge_to":"ARRAY::","fifo_role":"caller"}}`} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
