@@ -13,7 +13,7 @@ var amiPlain = set(`Event Response ActionID Timestamp EventList ListItems Channe
 // amiText are those in which anything may stand.
 var amiText = set(`Message Channel DestChannel ParkeeChannel SpyerChannel TransfererChannel OrigTransfererChannel Newname CallerIDNum CallerIDName
 	DestCallerIDNum ParkeeCallerIDNum SpyerCallerIDNum ConnectedLineNum SecondTransfererConnectedLineNum Exten DestExten ParkeeExten
-	SpyerExten Extension Context AccountCode DialString Forward Queue Conference AppData ApplicationData Data Variable Value Mailbox FileName
+	SpyerExten Extension Context AccountCode DialString Forward Queue Agent Conference AppData ApplicationData Data Variable Value Mailbox FileName
 	RemoteStationID DNID ParkingSpace ParkerDialString`)
 
 func set(names string) map[string]bool {

@@ -26,7 +26,7 @@ var eslText = set(`Unique-ID Old-Unique-ID Channel-Call-UUID Other-Leg-Unique-ID
 	variable_loopback_app_arg variable_cc_member_session_uuid variable_cc_queue variable_fifo_bridge_uuid variable_fifo_name FIFO-Name
 	variable_sip_gateway_name variable_sip_gateway
 	variable_user_name variable_dialed_user variable_accountcode variable_current_application_data variable_transfer_to
-	variable_transfer_destination variable_refer_uuid variable_sip_redirected_to variable_last_bridge_to variable_last_arg
+	variable_transfer_destination variable_refer_uuid variable_sip_redirected_to variable_sip_h_Referred-By variable_last_bridge_to variable_last_arg
 	variable_bridge_uuid variable_conference_uuid Record-File-Path CC-Queue CC-Member-Session-UUID CC-Agent CC-Agent-UUID Valet-Extension
 	Valet-Lot-Name Bridge-To-UUID Conference-Name Conference-Unique-ID VM-User VM-File-Path VM-UUID fax-result-text
 	fax-remote-station-id variable_fax_filename`)
