@@ -444,26 +444,6 @@ func TestFreeSWITCH_OnePhoneOfAnOriginateAfterTheOther(t *testing.T) {
 	}
 }
 
-func TestFreeSWITCH_CalledAgainForOneWhoWaits(t *testing.T) {
-	tried := func(s *script, id call.LegID, at int) *script {
-		b := fsOut(id, "", "1001", "1001")
-		b.Link, b.Connected = string(id), "79161234567"
-		return s.state(at, b).state(at+200, fsEnd(id, "USER_BUSY", call.EndedByRefusal, at, 0))
-	}
-	s := newFS(t).state(0, fsIn("a", "external", "79161234567", "74951230101")).state(10, of(call.LegAnswered, "a"))
-	last := fsOut("d", "", "1001", "1001")
-	last.Link, last.Connected = "d", "79161234567"
-	tried(tried(s, "b", 100), "c", 1300).state(2500, last).state(2600, of(call.LegRinging, "d")).state(3600, of(call.LegAnswered, "d")).
-		fsBridge(3600, call.Joined, "a", "d").state(5000, fsEnd("a", "NORMAL_CLEARING", call.EndedByFarEnd, 0, 10)).
-		state(5010, fsEnd("d", "NORMAL_CLEARING", call.EndedByPBX, 2500, 3600)).
-		want(map[string]any{"direction": "inbound", "from": "79161234567", "status": "answered", "answered_by": "1001", "wait": 3600, "ring": 1000, "talk": 1400})
-	// While he talks, or is not on the line yet, a call that shows his number is another.
-	calls := tried(fsTalking(t), "x", 2000).state(3000, fsEnd("a", "NORMAL_CLEARING", call.EndedByFarEnd, 0, 1000)).state(3000, fsEnd("b", "NORMAL_CLEARING", call.EndedByPBX, 10, 1000)).current()
-	if len(calls) != 2 {
-		t.Errorf("%d calls, want two", len(calls))
-	}
-}
-
 func TestFreeSWITCH_ParkedAfterAskingForAPlace(t *testing.T) {
 	// The phone's second line is parked first, then the caller in its stead, a second after the transfer.
 	given := &call.TransferFact{Type: call.TransferAttended, Transferer: "b", Second: "k", Transferee: "a", External: true}

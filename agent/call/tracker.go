@@ -295,9 +295,6 @@ func (t *Tracker) callOf(e Event) *held {
 		c = t.hunting(e)
 	}
 	if c == nil {
-		c = t.waitedFor(e)
-	}
-	if c == nil {
 		id := string(leg)
 		if link != "" {
 			id = link // the first channel of the call, though it was never seen
@@ -395,11 +392,15 @@ func (t *Tracker) recalling(e Event) *held {
 // the next phone is called in the moment in which the one before has failed, and
 // is shown the same number.
 func (t *Tracker) hunting(e Event) (found *held) {
-	if !t.askedFor(&e) {
+	asked := func(f *Event) bool {
+		return f.Kind == LegCreated && f.Originated && !f.Local && t.opts.Extensions.MatchString(f.Endpoint) &&
+			f.Connected != "" && !t.opts.Extensions.MatchString(f.Connected)
+	}
+	if !asked(&e) {
 		return nil
 	}
 	for _, c := range t.ended {
-		if c.up > 0 || len(c.facts) == 0 || !t.askedFor(&c.facts[0]) || c.facts[0].Connected != e.Connected || found != nil && found.id < c.id {
+		if c.up > 0 || len(c.facts) == 0 || !asked(&c.facts[0]) || c.facts[0].Connected != e.Connected || found != nil && found.id < c.id {
 			continue
 		}
 		over := Moment(0)
@@ -416,32 +417,6 @@ func (t *Tracker) hunting(e Event) (found *held) {
 		}
 	}
 	return found
-}
-
-// askedFor: a program had an employee's phone called, which is shown an outside
-// number.
-func (t *Tracker) askedFor(e *Event) bool {
-	return e.Kind == LegCreated && e.Originated && !e.Local && t.opts.Extensions.MatchString(e.Endpoint) &&
-		e.Connected != "" && !t.opts.Extensions.MatchString(e.Connected)
-}
-
-// waitedFor: the outside number is that of a caller who has nobody to talk with: it
-// is for him that the phone is called, though FreeSWITCH ties the legs to nothing
-// until it has joined them (camp-on, a program that distributes callers).
-func (t *Tracker) waitedFor(e Event) *held {
-	if !t.askedFor(&e) {
-		return nil
-	}
-	return t.find(func(c *held) bool {
-		if len(c.facts) == 0 {
-			return false
-		}
-		first := &c.facts[0]
-		if c.up != 1 || !c.live[first.Leg] || len(t.in[first.Leg]) > 0 || first.Kind != LegCreated || first.State != StateCalling || first.Number != e.Connected {
-			return false
-		}
-		return slices.ContainsFunc(c.facts, func(f Event) bool { return f.Kind == LegAnswered && f.Leg == first.Leg })
-	})
 }
 
 // find is the open call of which is says yes; of several, the one whose id comes
