@@ -146,6 +146,8 @@ func TestAgents_Rows(t *testing.T) {
 	}
 	own := call.Event{Kind: call.Reported, At: at(50_000), Seen: at(60_000), Leg: "g", Link: "g", Channel: "PJSIP/1004-0000000g", Endpoint: "1004", Number: "1004", Dialled: "9201",
 		State: call.StateCalling, Result: "ANSWER", App: call.AppAgent, History: &call.LegHistory{Created: at(0), Answered: at(20), HungUp: at(50_000)}}
+	late := own
+	late.Link = "a"                                                                                  // the older linked id stays
 	rows := []call.Event{row("a", "79161234567", 5000, 9000), row("b", "79161234568", 7000, 11_000)} // the second waits meanwhile
 	g := phone("g", "1004", "g")
 	g.State, g.Dialled, g.Channel = call.StateCalling, "9201", "PJSIP/1004-0000000g"
@@ -154,8 +156,9 @@ func TestAgents_Rows(t *testing.T) {
 		rows []call.Event
 		want []string
 	}{
-		"he is on the line still":      {true, rows, []string{"main:a", "main:b"}},
-		"nothing was seen of him, too": {false, append([]call.Event{own}, rows...), []string{"main:a", "main:b", "main:g"}},
+		"he is on the line still":           {true, rows, []string{"main:a", "main:b"}},
+		"nothing was seen of him, too":      {false, append([]call.Event{own}, rows...), []string{"main:a", "main:b", "main:g"}},
+		"his first caller was there before": {false, append([]call.Event{late}, rows...), []string{"main:a", "main:b", "main:g"}},
 	} {
 		s := newScript(t)
 		if c.seen {

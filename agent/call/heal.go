@@ -110,7 +110,7 @@ func byCall(rows []Event, onTheLine map[string]bool) [][]Event {
 			e.Link = "" // Asterisk gives callers the agent's, which is older
 		}
 		if e.App == AppAgent {
-			e.Peer, e.PeerChannel = "", "" // one of his callers
+			e.Peer, e.PeerChannel, e.Link = "", "", "" // one of his callers, who may have been there first
 		}
 	}
 	groups := map[int][]Event{}
