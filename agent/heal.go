@@ -79,8 +79,8 @@ type healer struct {
 	savedAt  time.Time
 	earlier  []call.Event // rows that were read lately
 	// The ingest goroutine's own.
-	lastTouch           call.Moment       // when a call that was not seen whole was recorded last
-	recorded, recorded2 map[string]string // by channel the calls that were recorded lately: the newest, and those before
+	lastTouch                call.Moment       // when a call that was not seen whole was recorded last
+	recorded, recordedBefore map[string]string // by channel the calls that were recorded lately: the newest, and those before
 
 	mu         sync.Mutex
 	mem        healMemory
@@ -251,14 +251,14 @@ func (h *healer) mark(p spool.Position, now time.Time) (save spool.Position) {
 	if now.Sub(h.savedAt) < marksSaved {
 		return save
 	}
-	if save = h.markBefore(now.Add(-2 * markEvery)); !save.At.IsZero() {
+	if save = h.before(now.Add(-2 * markEvery)); !save.At.IsZero() {
 		h.savedAt = now
 	}
 	return save
 }
 
-// markBefore is the last mark that was noted before a moment, or the first there is.
-func (h *healer) markBefore(at time.Time) (found spool.Position) {
+// before is the last mark that was noted before a moment, or the first there is.
+func (h *healer) before(at time.Time) (found spool.Position) {
 	for _, m := range h.marks {
 		if found.At.IsZero() || m.At.Before(at) {
 			found = m
@@ -371,7 +371,7 @@ func (a *Agent) healLater(g *group, l *link, gap *call.Gap) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	from := (gap.From - l.now.Ahead).Time().Add(-slackRows)
-	p := h.markBefore(from)
+	p := h.before(from)
 	if p.At.IsZero() || p.At.After(from) {
 		p = spool.Position{At: from} // the file was never looked at: from its beginning, but no older one
 	}
@@ -505,7 +505,7 @@ func (h *healer) noted(r *call.Record, now call.Moment) {
 		h.lastTouch = now
 	}
 	if h.recorded == nil || len(h.recorded) >= lately {
-		h.recorded, h.recorded2 = map[string]string{}, h.recorded
+		h.recorded, h.recordedBefore = map[string]string{}, h.recorded
 	}
 	for _, id := range r.PBXIDs {
 		h.recorded[id] = r.ID
@@ -513,7 +513,7 @@ func (h *healer) noted(r *call.Record, now call.Moment) {
 }
 
 // recordedAs is the call that a channel was recorded with lately.
-func (h *healer) recordedAs(id string) string { return cmp.Or(h.recorded[id], h.recorded2[id]) }
+func (h *healer) recordedAs(id string) string { return cmp.Or(h.recorded[id], h.recordedBefore[id]) }
 
 // newest is what the group has of a call: no record if it is to be deleted.
 func (g *group) newest(id string) (c call.Closed, pending bool) {

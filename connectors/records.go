@@ -44,13 +44,11 @@ func Text(value string) string {
 	return value[:end]
 }
 
-// StampLayout is how both PBXs write local times into their records.
-const StampLayout = "2006-01-02 15:04:05"
-
-// Stamp reads a time of StampLayout. One of a year in which no PBX wrote it (0000,
-// 9999) is none: what is computed from it would overflow.
+// Stamp reads a local time as both PBXs write it, time.DateTime. One of a year in
+// which no PBX wrote it (0000, 9999) is none: what is computed from it would
+// overflow.
 func Stamp(s string, zone *time.Location) (at time.Time, ok bool) {
-	at, err := time.ParseInLocation(StampLayout, s, zone)
+	at, err := time.ParseInLocation(time.DateTime, s, zone)
 	return at, err == nil && at.Year() >= 1980 && at.Year() < 2200
 }
 

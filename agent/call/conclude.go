@@ -26,7 +26,7 @@ func conclude(o Options, c *held, now Moment) (*Record, []Reason) {
 	s.doubts(c, v, r)
 	s.honest(v, r)
 	for _, l := range s.order {
-		if _, ours := s.ours[l.id]; ours && (s.report == nil || !s.report.nameless[l.id]) {
+		if !s.elsewhere(l.id) && (s.report == nil || !s.report.nameless[l.id]) {
 			r.PBXIDs = append(r.PBXIDs, string(l.id))
 		}
 	}
@@ -205,7 +205,7 @@ func lost(l *leg) bool {
 // second channel of his, or by a feature code, for which the PBX makes a Local
 // channel that nobody dials, or a leg in the middle of his talk.
 func (s *story) consultation(l *leg, v *view) bool {
-	if _, ours := s.ours[l.id]; !ours {
+	if s.elsewhere(l.id) {
 		return false // an agent's on the line: a phone that answered at once
 	}
 	for _, t := range v.talks {

@@ -265,7 +265,7 @@ func (s *story) agentReferred(v *view, caller LegID, at Moment) *leg {
 	}
 	for _, t := range v.talks {
 		l := s.legs[t.with[len(t.with)-1]]
-		if _, ours := s.ours[l.id]; !ours && t.to.Sub(at).Abs() < momentary && strings.Contains(h.Vars["sip_h_Referred-By"], "sip:"+l.endpoint+"@") {
+		if s.elsewhere(l.id) && t.to.Sub(at).Abs() < momentary && strings.Contains(h.Vars["sip_h_Referred-By"], "sip:"+l.endpoint+"@") {
 			return l
 		}
 	}

@@ -316,7 +316,7 @@ func (s *story) endedBy(v *view) string {
 		s.because("ended_by", "the far end that left first was the caller's", v.caller.factOf(LegHungUp, LegEnded))
 		return caller
 	}
-	if _, ours := s.ours[last.with[len(last.with)-1]]; !ours && !last.conference && v.end.Sub(last.to) <= time.Second {
+	if s.elsewhere(last.with[len(last.with)-1]) && !last.conference && v.end.Sub(last.to) <= time.Second {
 		s.because("ended_by", "no far end left: an agent on the line ends a talk by a key", v.caller.factOf(LegEnded))
 		return callee
 	}

@@ -284,6 +284,13 @@ func (s *story) read(e *Event) {
 	}
 }
 
+// elsewhere: the leg is of another call, whose party this one met: an agent on the
+// line, or somebody in a conference.
+func (s *story) elsewhere(id LegID) bool {
+	_, ours := s.ours[id]
+	return !ours
+}
+
 // agent is the leg of an agent on the line, for as long as he serves this call:
 // as of a phone that answered at once.
 func (s *story) agent(e *Event) {

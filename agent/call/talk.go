@@ -234,7 +234,7 @@ func (f *floor) beside(e *Event) {
 	if len(with) == 0 {
 		return
 	}
-	if _, ours := f.s.ours[with[0]]; ours {
+	if !f.s.elsewhere(with[0]) {
 		f.holding = append(f.holding, hold{e.Leg, e.Peer, with[0]})
 	}
 }

@@ -19,7 +19,7 @@ func master(zone *time.Location, uniqueid string, start, answer, end time.Time, 
 		if t.IsZero() {
 			return ""
 		}
-		return `"` + t.In(zone).Format(connectors.StampLayout) + `"`
+		return `"` + t.In(zone).Format(time.DateTime) + `"`
 	}
 	billed := time.Duration(0)
 	if !answer.IsZero() {
