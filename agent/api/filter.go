@@ -18,7 +18,7 @@ import (
 // parameter that may be given several times means any of what it says; a call
 // must satisfy every parameter.
 type CallFilter struct {
-	From       string   `query:"from" doc:"calls that began then or later: RFC 3339; or 2026-01-31 or 2026-01-31T09:00 in the time zone of the configuration"`
+	From       string   `query:"from" doc:"calls that began then or later: RFC 3339; or 2026-01-31 or 2026-01-31T09:00 in the time zone of the configuration, or 2026-01: the month's beginning"`
 	To         string   `query:"to" doc:"calls that began before: RFC 3339"`
 	Direction  []string `query:"direction,explode" doc:"inbound, outbound, internal"`
 	Status     []string `query:"status,explode" doc:"answered, abandoned, no_answer, busy, rejected, failed, voicemail, fax, self_service"`
@@ -68,11 +68,17 @@ const (
 	maxFilterBytes = 300 // of one word
 )
 
-const wantTime = "want a time as 2026-01-31T09:00:00Z (a + must be written %2B in an address), 2026-01-31T09:00 or 2026-01-31"
+const wantTime = "want a time as 2026-01-31T09:00:00Z (a + must be written %2B in an address), 2026-01-31T09:00, 2026-01-31 or 2026-01"
 
-// readTime reads a moment, or a day: its beginning.
+// timeLayouts are the ways to write a time; among them are those in which
+// statistics name their rows.
+var timeLayouts = []string{
+	time.RFC3339Nano, "2006-01-02T15:04Z07:00", "2006-01-02T15:04:05", "2006-01-02T15:04", time.DateOnly, "2006-01",
+}
+
+// readTime reads a moment, or a day or a month: its beginning.
 func readTime(text string, zone *time.Location) (call.Moment, bool) {
-	for _, layout := range []string{time.RFC3339Nano, "2006-01-02T15:04:05", "2006-01-02T15:04", time.DateOnly} {
+	for _, layout := range timeLayouts {
 		if t, err := time.ParseInLocation(layout, text, zone); err == nil {
 			return call.MomentOf(t), true
 		}

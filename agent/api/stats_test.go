@@ -330,3 +330,24 @@ func TestStatsTables(t *testing.T) {
 		}
 	}
 }
+
+// The name of a row is a time by which its calls are asked for.
+func TestStats_RowsCanBeAskedFor(t *testing.T) {
+	r, _, _ := statsRig(t, 300)
+	for _, step := range []string{"hour", "day", "week", "month"} {
+		rows := decode[api.Statistics](t, r.get(t, "/v1/stats?by="+step, journalToken), 200).Rows
+		if len(rows) < 2 {
+			t.Fatalf("%s: %d rows", step, len(rows))
+		}
+		for i, row := range rows {
+			q := url.Values{"from": {row.At}}
+			if i+1 < len(rows) {
+				q.Set("to", rows[i+1].At)
+			}
+			got := decode[api.Statistics](t, r.get(t, "/v1/stats?"+q.Encode(), journalToken), 200)
+			if len(got.Rows) != 1 || got.Rows[0].Calls != row.Calls {
+				t.Fatalf("%s %s: want one row with %d calls, got %+v", step, row.At, row.Calls, got.Rows)
+			}
+		}
+	}
+}
