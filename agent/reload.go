@@ -65,7 +65,7 @@ func (a *Agent) Reload(c *config.Config) (applied, restart []string) {
 
 	mine, theirs := next, *c
 	mine.HTTP.Token, theirs.HTTP.Token = nil, nil
-	changed("[agent]", mine.Agent == theirs.Agent, &restart)
+	changed("[agent]", mine.Agent.Equal(theirs.Agent), &restart)
 	changed("[[pbx]]", samePBX(mine.PBX, theirs.PBX), &restart)
 	changed("[http]", reflect.DeepEqual(mine.HTTP, theirs.HTTP), &restart)
 	changed("[uplink]", mine.Uplink == theirs.Uplink, &restart)

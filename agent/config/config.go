@@ -52,6 +52,12 @@ func (a Agent) Location() *time.Location {
 	return a.location
 }
 
+// Equal says that both are written alike; the zone is loaded anew with each file.
+func (a Agent) Equal(o Agent) bool {
+	a.location, o.location = nil, nil
+	return a == o
+}
+
 // Log is [log].
 type Log struct {
 	Level string `toml:"level"`

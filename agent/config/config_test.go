@@ -347,6 +347,20 @@ func TestLoad_NoFile(t *testing.T) {
 	}
 }
 
+// The zone is loaded anew with each reading: what is compared is what the file says.
+func TestAgent_Equal(t *testing.T) {
+	read := func(zone string) config.Agent {
+		c, err := parse(t, minimal+"[agent]\ntimezone = \""+zone+"\"\n")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c.Agent
+	}
+	if moscow := read("Europe/Moscow"); !moscow.Equal(read("Europe/Moscow")) || moscow.Equal(read("Europe/Samara")) {
+		t.Error("the same zone is another one, or another one the same")
+	}
+}
+
 func TestPlace(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "calljournal.toml")
