@@ -56,13 +56,14 @@ func (v callsVerb) Run(sh *shell) error {
 			break
 		}
 	}
-	switch {
-	case v.JSON:
+	if v.JSON { // which has the cursor in it
 		return sh.json(page)
-	case v.CSV:
-		return sh.callsCSV(page.Calls)
 	}
-	if err := sh.callsTable(page.Calls); err != nil {
+	show := sh.callsTable
+	if v.CSV {
+		show = sh.callsCSV
+	}
+	if err := show(page.Calls); err != nil {
 		return err
 	}
 	if page.Cursor != nil {
