@@ -371,11 +371,11 @@ func TestPlace(t *testing.T) {
 		t.Error("a file that was asked for is not there, and nobody says so")
 	}
 	// Secrets that cannot be read, and keys that are wrong, are not its business.
-	text := "[agent]\nsocket = \"/x/c.sock\"\n[[pbx]]\nsecret_file = \"/nonexistent\"\nadress = 1\n"
+	text := "[agent]\nsocket = \"/x/c.sock\"\ntimezone = \"Asia/Tokyo\"\n[[pbx]]\nsecret_file = \"/nonexistent\"\nadress = 1\n"
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if p, err := config.Place(path, true, env(nil)); err != nil || p.Socket != "/x/c.sock" || p.DataDir != "/var/lib/calljournal" {
+	if p, err := config.Place(path, true, env(nil)); err != nil || p.Socket != "/x/c.sock" || p.DataDir != "/var/lib/calljournal" || p.Location().String() != "Asia/Tokyo" {
 		t.Errorf("%+v, %v", p, err)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/pelletier/go-toml/v2"
 )
@@ -206,9 +207,9 @@ func withoutUser(address string) string {
 }
 
 // Place is where the daemon that the file at path is for keeps its socket and its
-// journal. It asks for nothing else of the file, so that whoever may use the
-// socket need not be able to read secrets. A file that is not there, or may not
-// be read, means the defaults, unless it was asked for by name.
+// journal, and in which time zone it counts. It asks for nothing else of the file,
+// so that whoever may use the socket need not be able to read secrets. A file that is
+// not there, or may not be read, means the defaults, unless it was asked for by name.
 func Place(path string, named bool, env Env) (Agent, error) {
 	c := defaults(env)
 	b, err := os.ReadFile(path)
@@ -225,6 +226,9 @@ func Place(path string, named bool, env Env) (Agent, error) {
 	}{&c.Agent}
 	if err := toml.Unmarshal(b, &only); err != nil {
 		return c.Agent, &Error{path, layoutOf[Config]().decodeProblems(err, b)}
+	}
+	if loc, err := time.LoadLocation(c.Agent.Timezone); err == nil && c.Agent.Timezone != "" {
+		c.Agent.location = loc
 	}
 	return c.Agent, nil
 }

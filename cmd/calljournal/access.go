@@ -4,11 +4,10 @@ import (
 	"fmt"
 	"net/url"
 	"strconv"
-	"time"
 )
 
 type accessVerb struct {
-	From  string `help:"Then or later: 2026-01-31, 2026-01-31T09:00 or RFC 3339." placeholder:"TIME"`
+	From  string `help:"Then or later: a time as of calls." placeholder:"TIME"`
 	To    string `help:"Before." placeholder:"TIME"`
 	Who   string `help:"Part of the name." placeholder:"NAME"`
 	Call  string `help:"Who read this call." placeholder:"ID"`
@@ -21,15 +20,9 @@ func (v accessVerb) Run(sh *shell) error {
 		return &exitError{exitUsage, "--limit: want a number from 1 on"}
 	}
 	wanted := url.Values{"limit": {strconv.Itoa(v.Limit)}}
-	for name, text := range map[string]string{"from": v.From, "to": v.To} {
-		if text == "" {
-			continue
-		}
-		t, err := timeFlag(text)
-		if err != nil {
-			return &exitError{exitUsage, "--" + name + ": " + err.Error()}
-		}
-		wanted.Set(name, t.UTC().Format(time.RFC3339Nano))
+	zone := sh.zone()
+	if err := setTimes(wanted, v.From, v.To, zone); err != nil {
+		return err
 	}
 	for name, text := range map[string]string{"who": v.Who, "call": v.Call} {
 		if text != "" {
@@ -60,7 +53,7 @@ func (v accessVerb) Run(sh *shell) error {
 		if e.Refused {
 			what += " (refused)"
 		}
-		rows = append(rows, []string{localTime(e.At), short(e.Who, 40), short(e.Address, 40), plain(what), plain(e.Call), short(e.Filter, 80)})
+		rows = append(rows, []string{timeIn(zone, e.At), short(e.Who, 40), short(e.Address, 40), plain(what), plain(e.Call), short(e.Filter, 80)})
 	}
 	_, err = fmt.Fprintln(sh.screen(), tableText([]string{"AT", "WHO", "FROM", "WHAT", "CALL", "FILTER"}, rows))
 	return err

@@ -32,7 +32,7 @@ func (v callsVerb) Run(sh *shell) error {
 	if !slices.Contains(storage.Sorts(), strings.TrimPrefix(v.Sort, "-")) {
 		return &exitError{exitUsage, "--sort: want one of " + strings.Join(storage.Sorts(), ", ") + ", with or without a - in front"}
 	}
-	filter, err := v.query()
+	filter, err := v.query(sh.zone())
 	if err != nil {
 		return err
 	}
@@ -77,9 +77,9 @@ func (sh *shell) callsTable(calls []*call.Record) error {
 		_, err := fmt.Fprintln(sh.errOut, "No calls.")
 		return err
 	}
-	rows := make([][]string, 0, len(calls))
+	zone, rows := sh.zone(), make([][]string, 0, len(calls))
 	for _, r := range calls {
-		rows = append(rows, []string{localTime(r.StartedAt), r.Direction, party(r.From), party(r.To), r.Status, ms(r.WaitMs), ms(r.TalkMs),
+		rows = append(rows, []string{timeIn(zone, r.StartedAt), r.Direction, party(r.From), party(r.To), r.Status, ms(r.WaitMs), ms(r.TalkMs),
 			short(str(r.AnsweredBy), 16), quality(r), short(r.ID, 300)})
 	}
 	_, err := fmt.Fprintln(sh.screen(), tableText([]string{"STARTED", "DIRECTION", "FROM", "TO", "STATUS", "WAIT", "TALK", "BY", "QUALITY", "ID"}, rows))

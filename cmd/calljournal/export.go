@@ -27,7 +27,7 @@ func (v exportVerb) Run(sh *shell) error {
 	if !slices.Contains(storage.Sorts(), strings.TrimPrefix(v.Sort, "-")) {
 		return &exitError{exitUsage, "--sort: want one of " + strings.Join(storage.Sorts(), ", ") + ", with or without a - in front"}
 	}
-	filter, err := v.query()
+	filter, err := v.query(sh.zone())
 	if err != nil {
 		return err
 	}

@@ -11,7 +11,7 @@ import (
 // callFlags say which calls are meant: the filters of GET /v1/calls. A flag that
 // may be given several times means any of what it says.
 type callFlags struct {
-	From       string         `help:"Calls that began then or later: 2026-01-31, 2026-01-31T09:00 (in the time zone of the configuration) or RFC 3339." placeholder:"TIME"`
+	From       string         `help:"Calls that began then or later: 2026-01-31, 2026-01-31T09:00, 2026-01, today or yesterday (in the time zone of the configuration), or RFC 3339." placeholder:"TIME"`
 	To         string         `help:"Calls that began before." placeholder:"TIME"`
 	Direction  []string       `help:"inbound, outbound or internal; several with commas." enum:"inbound,outbound,internal" placeholder:"WORD"`
 	Status     []string       `help:"answered, abandoned, no_answer, busy, rejected, failed, voicemail, fax, self_service; several with commas." enum:"answered,abandoned,no_answer,busy,rejected,failed,voicemail,fax,self_service" placeholder:"WORD"`
@@ -35,18 +35,11 @@ type callFlags struct {
 	Text       string         `name:"q" help:"Words of names, numbers, tags and the like, which must all be there; or the id of a call." placeholder:"TEXT"`
 }
 
-// query is the flags as the daemon is asked.
-func (f *callFlags) query() (url.Values, error) {
+// query is the flags as the daemon is asked; zone is the daemon's.
+func (f *callFlags) query(zone *time.Location) (url.Values, error) {
 	q := url.Values{}
-	for _, t := range []struct{ name, text string }{{"from", f.From}, {"to", f.To}} {
-		if t.text == "" {
-			continue
-		}
-		at, err := timeText(t.text)
-		if err != nil {
-			return nil, &exitError{exitUsage, "--" + t.name + ": " + err.Error()}
-		}
-		q.Set(t.name, at)
+	if err := setTimes(q, f.From, f.To, zone); err != nil {
+		return nil, err
 	}
 	for name, words := range map[string][]string{
 		"direction": f.Direction, "status": f.Status, "type": f.Type, "employee": f.Employee, "department": f.Department, "queue": f.Queue,
@@ -72,37 +65,37 @@ func (f *callFlags) query() (url.Values, error) {
 	return q, nil
 }
 
-// setTimes puts the flags of a period into a filter.
-func setTimes(q url.Values, from, to string) error {
+// setTimes puts the flags of a period into a filter, as they were written: whose
+// hours they are, the daemon knows.
+func setTimes(q url.Values, from, to string, zone *time.Location) error {
 	for _, t := range []struct{ name, text string }{{"from", from}, {"to", to}} {
 		if t.text == "" {
 			continue
 		}
-		at, err := timeFlag(t.text)
+		told, _, err := readTime(t.text, zone)
 		if err != nil {
 			return &exitError{exitUsage, "--" + t.name + ": " + err.Error()}
 		}
-		q.Set(t.name, at.UTC().Format(time.RFC3339Nano))
+		q.Set(t.name, told)
 	}
 	return nil
 }
 
-// timeText checks a time as people write it. Without a zone it is in that of the
-// daemon's configuration.
-func timeText(s string) (string, error) {
-	s = strings.Replace(s, " ", "T", 1)
-	if _, err := timeFlag(s); err != nil {
-		return "", err
-	}
-	return s, nil
-}
+// timeLayouts are those of GET /v1/calls: what people write, and what stats prints.
+var timeLayouts = []string{time.RFC3339Nano, "2006-01-02T15:04Z07:00", "2006-01-02T15:04:05", "2006-01-02T15:04", time.DateOnly, "2006-01"}
 
-// timeFlag reads a time as people write it, in this machine's zone.
-func timeFlag(s string) (time.Time, error) {
-	for _, layout := range []string{time.RFC3339Nano, "2006-01-02T15:04:05", "2006-01-02T15:04", "2006-01-02 15:04", time.DateOnly} {
-		if t, err := time.ParseInLocation(layout, s, time.Local); err == nil {
-			return t, nil
+// readTime reads a time as people write it, and says how the daemon is told.
+func readTime(text string, zone *time.Location) (told string, at time.Time, err error) {
+	switch told = strings.Replace(text, " ", "T", 1); told {
+	case "today":
+		told = time.Now().In(zone).Format(time.DateOnly)
+	case "yesterday":
+		told = time.Now().In(zone).AddDate(0, 0, -1).Format(time.DateOnly)
+	}
+	for _, layout := range timeLayouts {
+		if at, err := time.ParseInLocation(layout, told, zone); err == nil {
+			return told, at, nil
 		}
 	}
-	return time.Time{}, fmt.Errorf("%q is no time: want 2026-01-31, 2026-01-31T09:00 or RFC 3339", s)
+	return "", time.Time{}, fmt.Errorf("%q is no time: want 2026-01-31, 2026-01-31T09:00, 2026-01, today, yesterday or RFC 3339", text)
 }

@@ -80,20 +80,20 @@ func (v forwardDeadVerb) Run(sh *shell) error {
 		fmt.Fprintln(sh.errOut, "Nothing was set aside.")
 		return nil
 	}
-	var rows [][]string
+	zone, rows := sh.zone(), [][]string{}
 	for _, l := range page.Dead {
-		rows = append(rows, deadRow(l))
+		rows = append(rows, deadRow(zone, l))
 	}
 	_, err = fmt.Fprintln(sh.screen(), tableText([]string{"ENTRY", "CALL", "SINCE", "TRIES", "ERROR"}, rows))
 	return err
 }
 
-func deadRow(l storage.DeadLetter) []string {
+func deadRow(zone *time.Location, l storage.DeadLetter) []string {
 	reason := l.Error
 	if l.Again {
 		reason = "being sent again"
 	}
-	return []string{strconv.FormatUint(l.Seq, 10), plain(l.Call), localTime(l.At), strconv.Itoa(l.Tries), short(reason, 100)}
+	return []string{strconv.FormatUint(l.Seq, 10), plain(l.Call), timeIn(zone, l.At), strconv.Itoa(l.Tries), short(reason, 100)}
 }
 
 // deadChoice is which dead letters a verb is about. All must be said: it is too

@@ -5,6 +5,7 @@ import (
 	"encoding/csv"
 	"strings"
 	"testing"
+	"time"
 	"unicode"
 
 	"calljournal/agent/api"
@@ -39,7 +40,7 @@ func TestOutput_HostileNames(t *testing.T) {
 		"stats": func(sh *shell) error { return sh.statsTable(st) },
 		"show": func(sh *shell) error {
 			for _, r := range calls {
-				printCall(sh.screen(), r)
+				printCall(sh.screen(), r, time.UTC)
 			}
 			return nil
 		},

@@ -35,12 +35,13 @@ func (v mailListVerb) Run(sh *shell) error {
 		fmt.Fprintln(sh.errOut, "Nothing is mailed: [mail] with a [[report]] or an [[alert]] in the configuration does it.")
 		return nil
 	}
+	zone := sh.zone()
 	var rows, aside [][]string
 	for _, m := range st.Mailings {
-		rows = append(rows, []string{m.Kind, plain(m.Name), plain(m.To), m.State, localTime(m.NextAt), strconv.Itoa(m.Waiting), localTime(m.SentAt),
+		rows = append(rows, []string{m.Kind, plain(m.Name), plain(m.To), m.State, timeIn(zone, m.NextAt), strconv.Itoa(m.Waiting), timeIn(zone, m.SentAt),
 			strconv.Itoa(m.Tries), strconv.Itoa(len(m.Aside)), short(m.Error, 60)})
 		for _, a := range m.Aside {
-			aside = append(aside, []string{plain(a.What), plain(m.To), localTime(a.At), strconv.Itoa(a.Tries), short(a.Error, 100)})
+			aside = append(aside, []string{plain(a.What), plain(m.To), timeIn(zone, a.At), strconv.Itoa(a.Tries), short(a.Error, 100)})
 		}
 	}
 	text := tableText([]string{"KIND", "NAME", "TO", "STATE", "NEXT", "CALLS", "LAST", "TRIES", "ASIDE", "ERROR"}, rows)

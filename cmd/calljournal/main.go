@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"time"
 	_ "time/tzdata" // a static binary, also where there is no zone database
 
 	"calljournal/agent/api"
@@ -162,6 +163,17 @@ func (sh *shell) client() (*api.Client, error) {
 		return nil, err
 	}
 	return api.NewClient(place.Socket), nil
+}
+
+// zone is that of the daemon, by its configuration: the one in which --from and --to
+// are read and statistics have their days. Where that says none, or may not be read,
+// it is this machine's.
+func (sh *shell) zone() *time.Location {
+	place, err := config.Place(sh.config, sh.given, sh.env)
+	if err != nil { // which the verb comes upon when it asks the daemon
+		return time.Local
+	}
+	return place.Location()
 }
 
 // terminal says whether w is one.

@@ -300,15 +300,33 @@ func stripEscapes(s string) string {
 	}
 }
 
-func TestTimeFlag(t *testing.T) {
-	for _, good := range []string{"2026-01-31", "2026-01-31T09:00", "2026-01-31 09:00", "2026-01-31T09:00:00Z", "2026-01-31T09:00:00.5+03:00"} {
-		if _, err := timeFlag(good); err != nil {
-			t.Errorf("%s: %v", good, err)
+// What the daemon is told is what was written, so that the hours are its own.
+func TestReadTime(t *testing.T) {
+	zone := time.FixedZone("east", 3*60*60)
+	for text, want := range map[string]string{
+		"2026-01-31": "2026-01-31T00:00:00+03:00", "2026-01-31T09:00": "2026-01-31T09:00:00+03:00", "2026-01-31T09:00:00Z": "2026-01-31T09:00:00Z",
+		"2026-01-31T09:00:00.5+03:00": "2026-01-31T09:00:00.5+03:00", "2026-01-31T09:00:30": "2026-01-31T09:00:30+03:00",
+		"2026-10-25T08:00+01:00": "2026-10-25T08:00:00+01:00", "2026-11-23T19:00Z": "2026-11-23T19:00:00Z", "2026-11": "2026-11-01T00:00:00+03:00",
+	} {
+		told, at, err := readTime(text, zone)
+		if err != nil || told != text || at.Format(time.RFC3339Nano) != want {
+			t.Errorf("%s is %v, told as %q, %v; want %s", text, at, told, err, want)
 		}
 	}
-	for _, bad := range []string{"", "today", "31.01.2026", "2026-02-30"} {
-		if got, err := timeFlag(bad); err == nil {
-			t.Errorf("%q is %v", bad, got)
+	if told, _, err := readTime("2026-01-31 09:00:30", zone); err != nil || told != "2026-01-31T09:00:30" {
+		t.Errorf("as a table prints it: %q, %v", told, err)
+	}
+	today, midnight, err := readTime("today", zone)
+	if err != nil || today != midnight.Format(time.DateOnly) || time.Since(midnight) > 25*time.Hour {
+		t.Errorf("today is %q, %v, %v", today, midnight, err)
+	}
+	yesterday, before, err := readTime("yesterday", zone)
+	if err != nil || yesterday != before.Format(time.DateOnly) || before.After(midnight) {
+		t.Errorf("yesterday is %q, %v, %v", yesterday, before, err)
+	}
+	for _, bad := range []string{"", "soon", "31.01.2026", "2026-02-30"} {
+		if told, _, err := readTime(bad, zone); err == nil {
+			t.Errorf("%q is %s", bad, told)
 		}
 	}
 }

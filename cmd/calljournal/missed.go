@@ -15,7 +15,7 @@ import (
 type missedVerb struct {
 	State  []string `help:"open, attempted, called_back, came_back, lost; several with commas. Default: open,attempted." enum:"open,attempted,called_back,came_back,lost" placeholder:"WORD"`
 	All    bool     `help:"In every state."`
-	From   string   `help:"Callers whose last missed call began then or later: 2026-01-31, 2026-01-31T09:00 or RFC 3339." placeholder:"TIME"`
+	From   string   `help:"Callers whose last missed call began then or later: a time as of calls." placeholder:"TIME"`
 	To     string   `help:"Only calls that began before." placeholder:"TIME"`
 	Limit  int      `help:"At most so many." default:"50" placeholder:"N"`
 	Cursor string   `help:"Go on where the page before ended." placeholder:"CURSOR"`
@@ -33,7 +33,8 @@ func (v missedVerb) Run(sh *shell) error {
 	case !v.All:
 		filter.Set("state", journal.StateOpen+","+journal.StateAttempted)
 	}
-	if err := setTimes(filter, v.From, v.To); err != nil {
+	zone := sh.zone()
+	if err := setTimes(filter, v.From, v.To, zone); err != nil {
 		return err
 	}
 	if v.Cursor != "" {
@@ -56,7 +57,7 @@ func (v missedVerb) Run(sh *shell) error {
 	}
 	rows := make([][]string, 0, len(page.Callers))
 	for _, m := range page.Callers {
-		rows = append(rows, missedRow(m))
+		rows = append(rows, missedRow(zone, m))
 	}
 	if _, err := fmt.Fprintln(sh.screen(), tableText([]string{"LAST", "NUMBER", "NAME", "TIMES", "LINE", "ASKED", "STATE", "TRIED", "AFTER", "WITH", "ID"}, rows)); err != nil {
 		return err
@@ -67,7 +68,7 @@ func (v missedVerb) Run(sh *shell) error {
 	return nil
 }
 
-func missedRow(m *journal.MissedCaller) []string {
+func missedRow(zone *time.Location, m *journal.MissedCaller) []string {
 	number, line, asked, id := m.Number, "-", "-", "-"
 	if m.E164 != nil {
 		number = m.E164
@@ -97,6 +98,6 @@ func missedRow(m *journal.MissedCaller) []string {
 			with = *h.Employee
 		}
 	}
-	return []string{localTime(m.LastAt), short(str(number), 20), short(str(m.Name), 20), strconv.Itoa(m.Times), short(line, 20), short(asked, 24),
+	return []string{timeIn(zone, m.LastAt), short(str(number), 20), short(str(m.Name), 20), strconv.Itoa(m.Times), short(line, 20), short(asked, 24),
 		m.State, strconv.Itoa(m.Attempts), after, short(with, 20), id}
 }

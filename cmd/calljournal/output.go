@@ -82,11 +82,12 @@ func str(p *string) string {
 	return *p
 }
 
-func localTime(m call.Moment) string {
+// timeIn is a moment for people; --from and --to take it as it stands.
+func timeIn(zone *time.Location, m call.Moment) string {
 	if m == 0 {
 		return "-"
 	}
-	return m.Time().Local().Format("2006-01-02 15:04:05")
+	return m.Time().In(zone).Format(time.DateTime)
 }
 
 func ms(p *int64) string {

@@ -79,8 +79,9 @@ func (v replayVerb) show(sh *shell, out *agent.Replayed) error {
 	}
 	fmt.Fprintf(sh.errOut, "%d messages, %d of them needed, %d facts, %d calls, %d still open at the end, %d facts that fit nothing\n",
 		out.Messages, out.Messages-out.Thinned, out.Facts, len(out.Records), len(out.Open), out.Anomalies)
+	zone := sh.zone()
 	for _, g := range out.Gaps {
-		fmt.Fprintf(sh.errOut, "blind from %s to %s: %s\n", localTime(g.From), localTime(g.To), plain(g.Reason))
+		fmt.Fprintf(sh.errOut, "blind from %s to %s: %s\n", timeIn(zone, g.From), timeIn(zone, g.To), plain(g.Reason))
 	}
 	return nil
 }

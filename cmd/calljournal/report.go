@@ -28,7 +28,7 @@ type reportVerb struct {
 func (v reportVerb) Run(sh *shell) error {
 	ctx, stop := signal.NotifyContext(sh.ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	what, err := v.query()
+	what, err := v.query(sh.zone())
 	if err != nil {
 		return err
 	}

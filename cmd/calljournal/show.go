@@ -41,14 +41,14 @@ func (v showVerb) Run(sh *shell) error {
 		return sh.json(e.Call)
 	}
 	w := sh.screen()
-	printCall(w, e.Call)
+	printCall(w, e.Call, sh.zone())
 	if v.Why {
 		printWhy(w, &e)
 	}
 	return nil
 }
 
-func printCall(w io.Writer, r *call.Record) {
+func printCall(w io.Writer, r *call.Record, zone *time.Location) {
 	var b strings.Builder
 	fact := func(name, text string) {
 		if text != "" && text != "-" {
@@ -63,9 +63,9 @@ func printCall(w io.Writer, r *call.Record) {
 		fact("line", short(strings.TrimSpace(r.Line.Number+" "+strings.Trim(str(r.Line.Name), "-")), 120))
 	}
 	fact("trunk", short(str(r.Trunk), 120))
-	fact("started", localTime(r.StartedAt))
-	fact("answered", localTime(r.AnsweredAt))
-	fact("ended", localTime(r.EndedAt))
+	fact("started", timeIn(zone, r.StartedAt))
+	fact("answered", timeIn(zone, r.AnsweredAt))
+	fact("ended", timeIn(zone, r.EndedAt))
 	fact("ended by", str(r.EndedBy))
 	fact("abandoned in", str(r.AbandonedIn))
 	fact("wait", ms(r.WaitMs))

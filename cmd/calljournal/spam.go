@@ -82,9 +82,9 @@ func (v spamListVerb) Run(sh *shell) error {
 		_, err := fmt.Fprintln(sh.errOut, "No numbers.")
 		return err
 	}
-	rows := make([][]string, 0, len(list.Numbers))
+	zone, rows := sh.zone(), make([][]string, 0, len(list.Numbers))
 	for _, n := range list.Numbers {
-		rows = append(rows, []string{short(n.Number, 24), localTime(n.At), short(n.By, 24)})
+		rows = append(rows, []string{short(n.Number, 24), timeIn(zone, n.At), short(n.By, 24)})
 	}
 	_, err = fmt.Fprintln(sh.screen(), tableText([]string{"NUMBER", "SINCE", "BY"}, rows))
 	return err

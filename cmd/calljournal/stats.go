@@ -24,7 +24,7 @@ type statsVerb struct {
 }
 
 func (v statsVerb) Run(sh *shell) error {
-	what, err := v.query()
+	what, err := v.query(sh.zone())
 	if err != nil {
 		return err
 	}

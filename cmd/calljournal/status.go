@@ -46,7 +46,7 @@ func (v statusVerb) once(sh *shell, c *api.Client) error {
 	if v.JSON {
 		err = sh.json(st)
 	} else {
-		err = printStatus(sh.screen(), st)
+		err = printStatus(sh.screen(), st, sh.zone())
 	}
 	if err == nil && st.State == api.StateDegraded {
 		return &exitError{code: exitDegraded}
@@ -54,7 +54,7 @@ func (v statusVerb) once(sh *shell, c *api.Client) error {
 	return err
 }
 
-func printStatus(w io.Writer, st api.Status) error {
+func printStatus(w io.Writer, st api.Status, zone *time.Location) error {
 	var b strings.Builder
 	state := styleGood.Render(st.State)
 	if st.State != api.StateWell {
@@ -111,7 +111,7 @@ func printStatus(w io.Writer, st api.Status) error {
 	}
 	for _, m := range st.Mailings {
 		fmt.Fprintf(&b, "%s %s to %s: %s, last mailed %s, next %s, %d tries, %d set aside\n",
-			m.Kind, plain(m.Name), plain(m.To), m.State, ago(st.At, m.SentAt), localTime(m.NextAt), m.Tries, len(m.Aside))
+			m.Kind, plain(m.Name), plain(m.To), m.State, ago(st.At, m.SentAt), timeIn(zone, m.NextAt), m.Tries, len(m.Aside))
 	}
 	waits := map[string]int{}
 	recorded := map[string]bool{}
@@ -138,7 +138,7 @@ func printStatus(w io.Writer, st api.Status) error {
 			healed = "waits for its records"
 			waits[g.PBX]--
 		}
-		fmt.Fprintf(&b, "gap at %s: %s to %s: %s: %s\n", plain(g.PBX), localTime(g.From), localTime(g.To), plain(g.Reason), healed)
+		fmt.Fprintf(&b, "gap at %s: %s to %s: %s: %s\n", plain(g.PBX), timeIn(zone, g.From), timeIn(zone, g.To), plain(g.Reason), healed)
 	}
 	_, err := io.WriteString(w, b.String())
 	return err

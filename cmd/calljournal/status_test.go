@@ -96,7 +96,7 @@ func TestStatus_Gaps(t *testing.T) {
 		Gaps: []call.Gap{gap("main", "newest", false), gap("old", "elsewhere", false), gap("main", "read back", true), gap("main", "before cdr_file was set", false)},
 	}
 	var b strings.Builder
-	if err := printStatus(&b, st); err != nil {
+	if err := printStatus(&b, st, time.UTC); err != nil {
 		t.Fatal(err)
 	}
 	for _, want := range []string{

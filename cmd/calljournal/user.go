@@ -62,9 +62,9 @@ func (v userListVerb) Run(sh *shell) error {
 		_, err := fmt.Fprintln(sh.errOut, "No users.")
 		return err
 	}
-	var rows [][]string
+	zone, rows := sh.zone(), [][]string{}
 	for _, u := range page.Users {
-		rows = append(rows, []string{plain(u.Name), sees(u.Role), localTime(u.MadeAt), localTime(u.ChangedAt)})
+		rows = append(rows, []string{plain(u.Name), sees(u.Role), timeIn(zone, u.MadeAt), timeIn(zone, u.ChangedAt)})
 	}
 	_, err = fmt.Fprintln(sh.screen(), tableText([]string{"NAME", "SEES", "MADE", "PASSWORD OF"}, rows))
 	return err

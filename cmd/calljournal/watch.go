@@ -17,6 +17,7 @@ const watchEvery = 2 * time.Second
 // watch is the status as a live view of a terminal.
 type watch struct {
 	ask    func() (api.Status, error)
+	zone   *time.Location
 	last   api.Status
 	at     time.Time // of last; zero: none yet
 	err    error     // of the newest question
@@ -33,7 +34,7 @@ type asked struct {
 }
 
 func (v statusVerb) watch(sh *shell, c *api.Client) error {
-	w := watch{ask: func() (api.Status, error) {
+	w := watch{zone: sh.zone(), ask: func() (api.Status, error) {
 		ctx, cancel := context.WithTimeout(sh.ctx, 2*watchEvery)
 		defer cancel()
 		return c.Status(ctx)
@@ -93,7 +94,7 @@ func (w watch) lines() []string {
 		if w.err == nil {
 			b.WriteString("asking…\n")
 		}
-	} else if err := printStatus(&b, w.last); err != nil {
+	} else if err := printStatus(&b, w.last, w.zone); err != nil {
 		b.WriteString(err.Error())
 	}
 	return strings.Split(strings.TrimRight(b.String(), "\n"), "\n")
