@@ -148,6 +148,12 @@ func (l *ledger) agrees() {
 	want := journaltest.Verdicts(calls, s.rules, journal.NewSpamList(s.directory, nil, s.spam), call.MomentOf(l.now))
 	wrong := 0
 	for _, r := range calls {
+		if _, x, err := l.db.Touch(r.ID); err != nil {
+			l.t.Error(err)
+		} else if _, known := l.b.rulesOf(x.Verdict.Rules); !known {
+			l.t.Errorf("%s: its verdict is of rules %d, which nobody knows", r.ID, x.Verdict.Rules)
+			wrong++
+		}
 		if got := journaltest.VerdictOf(r); !got.Equal(want[r.ID]) {
 			l.t.Errorf("%s (%s %s, %s): got %+v, want %+v", r.ID, r.Direction, r.Status, r.StartedAt.Time(), got, want[r.ID])
 			if wrong++; wrong > 5 {
@@ -371,6 +377,26 @@ func TestBooks_AfterSalvage(t *testing.T) {
 	_, x, err := l.db.Touch(before[100].ID)
 	if err != nil || x.Verdict.Rules != l.b.standing.Version {
 		t.Errorf("%+v %v", x, err)
+	}
+	l.agrees()
+}
+
+// A tag changes nothing of what is said about its call: not the verdict, and not
+// by which rules it was given.
+func TestBooks_TagsLeaveTheVerdict(t *testing.T) {
+	l := newLedger(t, firstRules)
+	l.live(60, 8, nil)
+	for _, tags := range [][]string{{"vip"}, {"vip", "angry"}} {
+		for _, r := range l.all() {
+			_, before, err := l.db.Touch(r.ID)
+			l.must(err)
+			batch := &storage.Batch{Entries: []storage.Entry{{Op: storage.OpCall, Call: r}}}
+			l.must(l.b.settleNews(batch, []journal.Incoming{{ID: r.ID, Record: r, Tags: tags}}))
+			l.must(l.b.put(batch))
+			if _, after, err := l.db.Touch(r.ID); err != nil || after != before {
+				t.Errorf("%s: got %+v %v, want %+v", r.ID, after, err, before)
+			}
+		}
 	}
 	l.agrees()
 }

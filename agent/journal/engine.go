@@ -47,14 +47,20 @@ type Settled struct {
 	Own bool
 }
 
-// Move is a touch that changed. Was is nil for a new one, Now for one that goes.
+// revised says whether it differs in more than its number.
+func (c *Settled) revised() bool { return c.Was == nil || c.Now == nil || !sameCall(c.Was, c.Now) }
+
+// Move is a touch that changed, or that a new revision of its call has as it was:
+// by which rules a verdict was given is known from here alone. Was is nil for a
+// new one, Now for one that goes.
 type Move struct {
 	History  string
 	Was, Now *Touch
 }
 
 // Outcome is what a commit must take in, all or nothing. Calls has those that
-// came in first, in their order; each call is in it once.
+// came in first, in their order; each call is in it once, and Moves has the touch
+// of each.
 type Outcome struct {
 	Calls []Settled
 	Moves []Move
@@ -219,13 +225,14 @@ func (s *settling) finish() (*Outcome, error) {
 	o := &Outcome{Moves: s.moves}
 	for _, id := range append(s.own, s.moved...) {
 		c := s.calls[id]
-		if c.Was != nil && c.Now != nil {
-			if sameCall(c.Was, c.Now) {
-				continue
-			}
-			c.Now.Rev = c.Was.Rev + 1
-		} else if c.Now != nil {
+		if !c.revised() {
+			continue
+		}
+		if c.Now != nil {
 			c.Now.Rev = 1
+			if c.Was != nil {
+				c.Now.Rev += c.Was.Rev
+			}
 		}
 		o.Calls = append(o.Calls, *c)
 	}
@@ -340,7 +347,7 @@ func (s *settling) history(history string, x *edit) error {
 	return nil
 }
 
-// pronounce notes a verdict where it, or the touch, is new.
+// pronounce notes a verdict where it, the touch, or the revision is new.
 func (s *settling) pronounce(history string, was, t *Touch, v *Verdict) error {
 	now := withVerdict(t, v)
 	changed := was == nil || *was != now
@@ -359,11 +366,11 @@ func (s *settling) pronounce(history string, was, t *Touch, v *Verdict) error {
 		s.calls[t.ID] = c
 		s.moved = append(s.moved, t.ID)
 	}
-	if changed {
-		s.moves = append(s.moves, Move{History: history, Was: was, Now: &now})
-	}
 	if c != nil {
 		v.pronounce(c.Now)
+	}
+	if changed || c != nil && c.revised() {
+		s.moves = append(s.moves, Move{History: history, Was: was, Now: &now})
 	}
 	return nil
 }

@@ -119,6 +119,29 @@ func TestEngine_CameBack(t *testing.T) {
 	o.says("c", "repeat", "target")
 }
 
+// A revision that says nothing for its history still has a verdict, and that has
+// its rules: the same call with other tags, and the same once more is none.
+func TestEngine_TagsLeaveTheVerdict(t *testing.T) {
+	o := newOffice(t, journal.DefaultRules())
+	o.put(missed("a", 0))
+	for i, tags := range [][]string{{"vip"}, {"vip", "angry"}, {}} {
+		for range 2 {
+			out, err := o.engine.Settle(o.memory, o.now, []journal.Incoming{{ID: "a", Record: clone(o.memory.calls["a"]), Tags: tags}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			o.memory.commit(t, out)
+			if len(out.Moves) != len(out.Calls) {
+				t.Errorf("%d calls, %d moves", len(out.Calls), len(out.Moves))
+			}
+		}
+		if got, want := o.memory.calls["a"].Rev, uint64(i+2); got != want {
+			t.Errorf("revision %d, want %d", got, want)
+		}
+		o.says("a", "unique", "missed")
+	}
+}
+
 func TestEngine_LostAndStillReached(t *testing.T) {
 	rules := journal.DefaultRules()
 	o := newOffice(t, rules)

@@ -124,7 +124,11 @@ func (m *memory) commit(t fataler, o *journal.Outcome) {
 		}
 		seen[id] = true
 	}
+	judged := map[string]bool{}
 	for _, x := range o.Moves {
+		if x.Now != nil {
+			judged[x.Now.ID] = true
+		}
 		all := m.histories[x.History]
 		if x.Was != nil {
 			i, ok := slices.BinarySearchFunc(all, *x.Was, func(a, b journal.Touch) int { return a.Compare(&b) })
@@ -141,6 +145,11 @@ func (m *memory) commit(t fataler, o *journal.Outcome) {
 			all = slices.Insert(all, i, *x.Now)
 		}
 		m.histories[x.History] = all
+	}
+	for _, c := range o.Calls {
+		if c.Now != nil && !judged[c.Now.ID] {
+			t.Fatalf("%s: a new revision without the rules of its verdict", c.Now.ID)
+		}
 	}
 	for k, d := range deltas.Cells {
 		c := m.cells[k]
