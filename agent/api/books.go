@@ -133,9 +133,11 @@ func (s *Server) missed(ctx context.Context, in *missedInput) (*struct{ Body Mis
 	if err != nil {
 		return nil, err
 	}
-	at := missedCursor{Until: call.MomentOf(s.o.Now())}
-	if to != 0 {
-		at.Until = to
+	at := missedCursor{Until: to}
+	if to == 0 {
+		if at.Until, err = s.missedUntil(); err != nil {
+			return nil, err
+		}
 	}
 	at.Below.Started = at.Until
 	if in.Cursor != "" {
@@ -158,6 +160,21 @@ func (s *Server) missed(ctx context.Context, in *missedInput) (*struct{ Body Mis
 		out.Body.Cursor = &cursor
 	}
 	return out, nil
+}
+
+// missedUntil is now, or just after the newest missed call: the clock of a PBX
+// may be ahead of ours.
+func (s *Server) missedUntil() (call.Moment, error) {
+	now := call.MomentOf(s.o.Now())
+	end := storage.Position{Started: math.MaxInt64}
+	newest, _, err := s.o.Store.MissedBefore(end, now, func(journal.Types) bool { return true }, 1)
+	if err != nil {
+		return 0, s.fault("read missed calls", err)
+	}
+	for _, r := range newest {
+		return r.StartedAt + 1, nil
+	}
+	return now, nil
 }
 
 // missedStep is how many missed calls are looked at together.

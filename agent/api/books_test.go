@@ -171,6 +171,28 @@ func TestMissed_Pages(t *testing.T) {
 	}
 }
 
+// The clock of a PBX may be ahead of ours: its callers wait all the same, in the
+// list and in the report.
+func TestMissed_ClockAhead(t *testing.T) {
+	r := newRig(t)
+	first := record(0).StartedAt.Time()
+	for _, n := range []int{0, 2} { // seconds
+		rec := record(n)
+		rec.Status, rec.Missed, rec.From.E164 = call.StatusNoAnswer, true, ptr("+"+*rec.From.Number)
+		r.commit(t, storage.Entry{Op: storage.OpCall, Call: rec})
+	}
+	r.now = func() time.Time { return first.Add(time.Second) }
+	for query, want := range map[string]int{"": 2, "?state=open": 2, "?to=" + r.now().Format(time.RFC3339): 1} {
+		if got := len(decode[api.MissedPage](t, r.get(t, "/v1/missed"+query, journalToken), 200).Callers); got != want {
+			t.Errorf("%q: %d callers, want %d", query, got, want)
+		}
+	}
+	w := r.get(t, "/v1/report?format=csv&period=all", journalToken)
+	if got := strings.Count(w.Body.String(), "\nopen"); w.Code != 200 || got != 2 {
+		t.Errorf("%d, %d callers in the report:\n%s", w.Code, got, w.Body)
+	}
+}
+
 func TestView_Missed(t *testing.T) {
 	r := departments(t)
 	numbers := func(token string) (all []string) {

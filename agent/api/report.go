@@ -239,7 +239,11 @@ func (v view) named(line string) string {
 
 func (r reportSource) Missed(ctx context.Context, p report.Period, n int) ([]*journal.MissedCaller, bool, error) {
 	q := r.period(p)
-	at := missedCursor{Until: min(q.To, call.MomentOf(r.view.s.o.Now()))}
+	until, err := r.view.s.missedUntil()
+	if err != nil {
+		return nil, false, err
+	}
+	at := missedCursor{Until: min(q.To, until)}
 	at.Below.Started = at.Until
 	page, next, err := r.view.missed(ctx, []string{journal.StateOpen, journal.StateAttempted}, q.From, at, n, q.Matches)
 	return page, next != nil, err
