@@ -14,13 +14,17 @@
 	showChosen();
 	document.addEventListener("htmx:afterSettle", showChosen);
 
-	// An answer that is a page with a problem on it is shown like any other; but what
-	// follows the journal stays as it was, and follows on.
+	// An answer that is a page with a problem on it is shown like any other: whole, for
+	// it has none of the part that was asked for. But what follows the journal stays as
+	// it was, and follows on.
 	document.addEventListener("htmx:beforeSwap", function (e) {
 		if (e.detail.requestConfig.triggeringEvent?.type === "follow") return;
 		if (e.detail.xhr.status >= 400 && e.detail.xhr.getResponseHeader("Content-Type")?.startsWith("text/html")) {
 			e.detail.shouldSwap = true;
 			e.detail.isError = false;
+			e.detail.target = document.getElementById("main");
+			e.detail.selectOverride = "#main";
+			e.detail.swapOverride = "outerHTML";
 		}
 	});
 

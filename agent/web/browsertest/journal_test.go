@@ -124,6 +124,44 @@ func seconds(length string) (s int) {
 	return s
 }
 
+// A filter that is refused says why, in place of the calls; and one goes back to
+// them as they were.
+func TestFilter_Refused(t *testing.T) {
+	f := newOffice(t, officeOptions{calls: 60})
+	b := f.visit(t, "manager", "en")
+	b.provokes("status of 422")
+	b.provokes("htmx:responseError") // htmx logs it
+	const refused = "main .problem:not(#away)"
+	for _, c := range []struct{ page, field, value, part string }{
+		{"/", "#filter-min_talk", "2 мин", rows},
+		{"/stats", "#filter-max_wait", "soon", "#stats"},
+	} {
+		b.open(c.page)
+		b.until("window.htmx && document.readyState === 'complete'")
+		eval[any](b, `window.same = true`)
+		b.click("#filter-more summary")
+		b.fill(c.field, c.value)
+		b.press("\r")
+		b.sees(refused, ".")
+		b.until(`location.search !== ""`)
+		if !eval[bool](b, `window.same === true && document.querySelectorAll("#main").length === 1`) {
+			t.Errorf("%s: not shown in place of the main part", c.page)
+		}
+		if b.count(c.part) > 0 {
+			t.Errorf("%s: what was there before is still there", c.page)
+		}
+		eval[any](b, `history.back() ?? null`)
+		b.until(fmt.Sprintf(`location.search === "" && document.querySelector(%s) && !document.querySelector(%s)`, js(c.part), js(refused)))
+	}
+	b.open("/missed?state=all")
+	b.until("window.htmx && document.readyState === 'complete'")
+	b.until(`(() => { const [from, to] = ["from", "to"].map(n => document.querySelector("[name=" + n + "]")); from.value = "2026-02-02"; to.value = "2026-02-01"; return true; })()`)
+	b.click(".selects .row > button")
+	b.sees(refused, ".")
+	b.click(refused + " + p a")
+	b.sees("#worklist h1", ".")
+}
+
 func TestJournal_Keyboard(t *testing.T) {
 	f := newOffice(t, officeOptions{calls: 120})
 	b := f.visit(t, "manager", "en")
