@@ -287,6 +287,39 @@ func TestJournal_CallArrives(t *testing.T) {
 	}
 }
 
+// On a telephone a call is a card, in which nothing lies over something else.
+func TestJournal_Telephone(t *testing.T) {
+	c := newCall(1, 3*time.Minute)
+	c.Direction, c.Line, c.TalkMs = call.Outbound, nil, new(int64(5_000)) // too short to be of a type
+	tagged := newCall(3, 4*time.Minute)
+	tagged.Direction, tagged.Line, tagged.Tags = call.Outbound, nil, []string{"vip", "to be called again in the evening"}
+	f := newOffice(t, officeOptions{
+		more:   []*call.Record{c, tagged, newCall(2, 5*time.Minute)},
+		config: "[[tariff]]\nprefix = \"7495\"\nper_minute = \"12.60\"\ncurrency = \"RUB\"\nstep = \"60s\"\n",
+	})
+	f.recorded(c, 20)
+	b := f.visit(t, "manager", "ru")
+	b.screen(390, 844)
+	b.open("/")
+	b.sees(rows+" .c-cost", "12,60")
+	if *shots != "" {
+		b.picture(t.Name())
+	}
+	over := eval[[]string](b, fmt.Sprintf(`[...document.querySelectorAll(%s)].flatMap(row => {
+		const cells = [...row.cells].filter(c => c.checkVisibility() && c.textContent.trim()).map(c => {
+			const what = new Range(); // it may be wider than its cell
+			what.selectNodeContents(c);
+			return {name: c.className, at: what.getBoundingClientRect()};
+		});
+		return cells.flatMap((a, i) => cells.slice(i + 1)
+			.filter(b => a.at.left < b.at.right && b.at.left < a.at.right && a.at.top + 1 < b.at.bottom && b.at.top + 1 < a.at.bottom)
+			.map(b => a.name + " and " + b.name));
+	})`, js(rows)))
+	if len(over) > 0 {
+		t.Errorf("lie over one another: %q", over)
+	}
+}
+
 // A recording is played under the table: it goes on, and one can seek in it.
 func TestJournal_Sound(t *testing.T) {
 	c := newCall(1, 3*time.Minute)
