@@ -150,6 +150,32 @@ func TestJournal_Filter(t *testing.T) {
 	}
 }
 
+// What cannot be understood is refused on every page that has a filter, in the
+// reader's language.
+func TestFilter_Refused(t *testing.T) {
+	p := newRig(t, someCall("main:1")).signedIn("manager")
+	p.head.Set("Accept-Language", "ru")
+	for _, page := range []string{"/", "/stats", "/reports"} {
+		for query, want := range map[string]string{
+			"min_talk=abc":                          "длительность пишется 0:30, 90s или числом секунд (Разговор не меньше: abc)",
+			"max_wait=2+%D0%BC%D0%B8%D0%BD":         "длительность пишется 0:30, 90s или числом секунд (Ожидание не больше: 2 мин)",
+			"status=answered,gone":                  "такого значения нет (Итог: gone)",
+			"hour=24":                               "такого значения нет (Час: 24)",
+			"missed=perhaps":                        "такого значения нет (Пропущенные: perhaps)",
+			"part=whole&employee=101":               "такого значения нет (Участие: whole)",
+			"period=tomorrow":                       "такого периода нет",
+			"from=soon":                             "дата пишется 2026-01-31",
+			"from=2026-02-02&to=2026-02-01":         "конец периода раньше начала",
+			"type=" + strings.Repeat("%D1%8F", 500): "(Признак: " + strings.Repeat("я", 40) + ")",
+		} {
+			status, _, text := p.get(page + "?" + query)
+			if status != http.StatusUnprocessableEntity || !strings.Contains(text, want) {
+				t.Errorf("%s?%.60s: %d, and does not say %q", page, query, status, want)
+			}
+		}
+	}
+}
+
 // A chip for each thing that is asked for, whose link leaves out just that.
 func TestJournal_Chips(t *testing.T) {
 	p := newRig(t, someCall("main:1")).signedIn("manager")

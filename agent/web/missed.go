@@ -3,14 +3,12 @@ package web
 import (
 	"cmp"
 	"html/template"
-	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
 	"strings"
 
 	"calljournal/agent/access"
-	"calljournal/agent/api"
 	"calljournal/agent/call"
 	"calljournal/agent/journal"
 )
@@ -73,7 +71,7 @@ func (s *Site) missed(v *visit) (any, error) {
 		State: cmp.Or(q.Get("state"), stateToDo), Here: v.URL.RequestURI(), Admin: v.User.Scope == access.ScopeAdmin, Marked: q.Get("marked"),
 	}
 	if !slices.Contains(missedStates, p.State) {
-		return nil, &api.Refusal{Status: http.StatusUnprocessableEntity, Text: v.Lang.Text("missed.nostate")}
+		return nil, v.refuse("missed.nostate")
 	}
 	var err error
 	if p.Period, err = v.period(allTime); err != nil {

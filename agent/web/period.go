@@ -1,13 +1,10 @@
 package web
 
 import (
-	"net/http"
 	"net/url"
 	"slices"
 	"strings"
 	"time"
-
-	"calljournal/agent/api"
 )
 
 // period is the stretch of time that a page is about: From <= a call's beginning
@@ -44,7 +41,7 @@ func (v *visit) period(standard string) (period, error) {
 	q := v.URL.Query()
 	p, err := readPeriod(q, standard, v.site.o.Now().In(v.site.o.Zone))
 	if err != nil {
-		return p, &api.Refusal{Status: http.StatusUnprocessableEntity, Text: v.Lang.Text(err.Error())}
+		return p, v.refuse(err.Error())
 	}
 	for _, word := range periodWords {
 		other := period{Word: word}

@@ -10,6 +10,7 @@ import (
 
 	"calljournal/agent/api"
 	"calljournal/agent/call"
+	"calljournal/agent/journal"
 )
 
 // selection is which calls an address asks for. Every page of calls or figures
@@ -91,8 +92,45 @@ func (v *visit) selection(standard string, own ...string) (*selection, error) {
 	if s.Period, err = v.period(standard); err != nil {
 		return nil, err
 	}
+	if err = s.check(v); err != nil {
+		return nil, err
+	}
 	s.names, err = v.Client.Directory(v.Context())
 	return s, err
+}
+
+// check refuses what people may well type or mend in an address, in their language.
+// The interface would refuse it in its own, or not be asked.
+func (s *selection) check(v *visit) error {
+	for _, name := range lengths {
+		for _, text := range s.asked[name] {
+			if _, ok := readLength(text); !ok {
+				return v.refuse("error.length", s.lang.Text("filter."+name), text)
+			}
+		}
+	}
+	for _, f := range filterFields {
+		for _, value := range s.taken(f) {
+			if f.values != nil && value != "" && !slices.Contains(f.values, value) {
+				return s.noSuch(v, f.name, value)
+			}
+		}
+	}
+	for _, text := range s.asked["missed"] {
+		if _, err := strconv.ParseBool(text); err != nil {
+			return s.noSuch(v, "missed", text)
+		}
+	}
+	for _, text := range s.asked["part"] {
+		if text != journal.PartCounted && text != journal.PartElsewhere {
+			return s.noSuch(v, "part", text)
+		}
+	}
+	return nil
+}
+
+func (s *selection) noSuch(v *visit, name, value string) error {
+	return v.refuse("error.value", s.lang.Text("filter."+name), value)
 }
 
 func address(path string, query url.Values) string {
@@ -112,9 +150,8 @@ func (s *selection) Query() url.Values {
 	}
 	for _, name := range lengths {
 		for i, text := range q[name] {
-			if d, ok := readLength(text); ok { // else the interface says what is wrong
-				q[name][i] = d.String()
-			}
+			d, _ := readLength(text) // it was checked
+			q[name][i] = d.String()
 		}
 	}
 	s.Period.ask(q)
@@ -260,11 +297,8 @@ func (s *selection) Chips() []chip {
 			case "part":
 				add(name, value, s.lang.Word("part", value))
 			case "min_wait", "max_wait", "min_talk", "max_talk":
-				text := value
-				if d, ok := readLength(value); ok {
-					text = length(d.Milliseconds())
-				}
-				add(name, value, text)
+				d, _ := readLength(value)
+				add(name, value, length(d.Milliseconds()))
 			default:
 				add(name, value, value)
 			}

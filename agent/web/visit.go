@@ -104,8 +104,11 @@ func (v *visit) readForm(most int64) error {
 	return nil
 }
 
-func (v *visit) badForm() error {
-	return &api.Refusal{Status: http.StatusUnprocessableEntity, Text: v.Lang.Text("error.form")}
+func (v *visit) badForm() error { return v.refuse("error.form") }
+
+// refuse says what of a request cannot be understood, in the reader's language.
+func (v *visit) refuse(key string, args ...any) error {
+	return &api.Refusal{Status: http.StatusUnprocessableEntity, Text: v.Lang.Text(key, args...)}
 }
 
 // redirect answers with another page.
