@@ -142,7 +142,7 @@ func TestJournal_Filter(t *testing.T) {
 		t.Error("a tag is markup")
 	}
 	for address, want := range map[string]int{
-		"/?status=gone": 422, "/?min_talk=long": 422, "/?period=tomorrow": 422, "/?sort=colour": 422, "/?staus=busy": 422, "/?missed=perhaps": 422,
+		"/?status=gone": 422, "/?min_talk=long": 422, "/?period=tomorrow": 422, "/?sort=colour": 422, "/?missed=perhaps": 422,
 	} {
 		if status, _, text := p.get(address); status != want || !strings.Contains(text, `role="alert"`) {
 			t.Errorf("%s: %d", address, status)
@@ -211,10 +211,21 @@ func TestJournal_Address(t *testing.T) {
 		"/?q=+anna+":                                  "/?q=anna",
 		"/?q=":                                        "/",
 		"/?part=counted&status=busy":                  "/?status=busy",
+		"/?utm_source=mail&status=busy&by=line":       "/?status=busy",
+		"/stats?utm_source=mail&table=total&limit=5":  "/stats",
+		"/reports?utm_source=mail&format=csv":         "/reports",
 	} {
 		if status, head, _ := p.get(given); status != http.StatusSeeOther || head.Get("Location") != want {
 			t.Errorf("%s: %d to %q, want %q", given, status, head.Get("Location"), want)
 		}
+	}
+	for _, page := range []string{"/voicemail", "/faxes", "/live"} {
+		if status, _, _ := p.get(page + "?utm_source=mail"); status != http.StatusOK {
+			t.Errorf("%s with what is none of ours: %d", page, status)
+		}
+	}
+	if status, _, _ := p.get("/v1/calls?utm_source=mail"); status != http.StatusUnprocessableEntity {
+		t.Errorf("the interface does not refuse what it does not know: %d", status)
 	}
 	_, _, text := p.get("/?period=today")
 	if !strings.Contains(text, `<input type="hidden" name="period" value="today">`) {

@@ -64,14 +64,17 @@ var (
 )
 
 // selection reads the address. One that says a thing twice, or nothing with many
-// words, as a form does that was not filled in, is led to the address that says
-// the same shortly.
+// words, as a form does that was not filled in, or something that is none of ours, as
+// what a link is followed by, is led to the address that says the same shortly.
 // standard is the period without a word about it, own are the page's parameters
 // that are none of a filter.
 func (v *visit) selection(standard string, own ...string) (*selection, error) {
 	given := v.URL.Query()
 	asked := url.Values{}
 	for name, values := range given {
+		if !asks(name) && !slices.Contains(own, name) {
+			continue
+		}
 		for _, text := range values {
 			if text = strings.TrimSpace(text); text != "" && !slices.Contains(asked[name], text) {
 				asked.Add(name, text)
@@ -97,6 +100,12 @@ func (v *visit) selection(standard string, own ...string) (*selection, error) {
 	}
 	s.names, err = v.Client.Directory(v.Context())
 	return s, err
+}
+
+// asks says whether a parameter is one of every selection.
+func asks(name string) bool {
+	return slices.Contains([]string{"period", "from", "to"}, name) || slices.Contains(singles, name) ||
+		slices.ContainsFunc(filterFields, func(f filterField) bool { return f.name == name })
 }
 
 // check refuses what people may well type or mend in an address, in their language.

@@ -2,6 +2,7 @@ package web
 
 import (
 	"cmp"
+	"maps"
 	"net/url"
 	"slices"
 	"strings"
@@ -140,11 +141,7 @@ func (st *statsPage) ask() error {
 // question asks for tables of the calls of the page's filter.
 func (st *statsPage) question(tables ...string) url.Values {
 	q := url.Values{"table": tables}
-	for name, values := range st.filter {
-		if name != "table" { // it would be more of them
-			q[name] = values
-		}
-	}
+	maps.Copy(q, st.filter)
 	return q
 }
 
