@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"calljournal/agent/report"
 )
 
 // callFlags say which calls are meant: the filters of GET /v1/calls. A flag that
@@ -49,6 +51,14 @@ func (f *callFlags) query(zone *time.Location) (url.Values, error) {
 			q.Add(name, w)
 		}
 	}
+	for _, r := range []struct {
+		of          string
+		least, most *time.Duration
+	}{{"talk", f.MinTalk, f.MaxTalk}, {"wait", f.MinWait, f.MaxWait}} {
+		if r.least != nil && r.most != nil && *r.least > *r.most {
+			return nil, &exitError{exitUsage, fmt.Sprintf("--min-%s %s --max-%[1]s %[3]s: no call can be both", r.of, r.least, r.most)}
+		}
+	}
 	for name, d := range map[string]*time.Duration{"min_talk": f.MinTalk, "max_talk": f.MaxTalk, "min_wait": f.MinWait, "max_wait": f.MaxWait} {
 		if d != nil {
 			q.Set(name, d.String())
@@ -68,15 +78,20 @@ func (f *callFlags) query(zone *time.Location) (url.Values, error) {
 // setTimes puts the flags of a period into a filter, as they were written: whose
 // hours they are, the daemon knows.
 func setTimes(q url.Values, from, to string, zone *time.Location) error {
-	for _, t := range []struct{ name, text string }{{"from", from}, {"to", to}} {
+	var ends [2]time.Time
+	for i, t := range []struct{ name, text string }{{"from", from}, {"to", to}} {
 		if t.text == "" {
 			continue
 		}
-		told, _, err := readTime(t.text, zone)
+		told, at, err := readTime(t.text, zone)
 		if err != nil {
 			return &exitError{exitUsage, "--" + t.name + ": " + err.Error()}
 		}
 		q.Set(t.name, told)
+		ends[i] = at
+	}
+	if from != "" && to != "" && !ends[0].Before(ends[1]) {
+		return &exitError{exitUsage, fmt.Sprintf("--from %s --to %s: %v", from, to, report.ErrPeriod)}
 	}
 	return nil
 }
