@@ -19,7 +19,7 @@ type callFlags struct {
 	Status     []string       `help:"answered, abandoned, no_answer, busy, rejected, failed, voicemail, fax, self_service; several with commas." enum:"answered,abandoned,no_answer,busy,rejected,failed,voicemail,fax,self_service" placeholder:"WORD"`
 	Missed     *bool          `help:"Only missed calls; --no-missed: only others." negatable:""`
 	Type       []string       `help:"unique, repeat, target, callback, called_back, came_back, lost, short, spam; several with commas." enum:"unique,repeat,target,callback,called_back,came_back,lost,short,spam" placeholder:"WORD"`
-	Employee   []string       `help:"Name or extension of somebody who took part; may be repeated." sep:"none" placeholder:"NAME"`
+	Employee   []string       `help:"Name or extension of somebody who took part. For several give it several times: a comma may be part of a name, here and in the next ones." sep:"none" placeholder:"NAME"`
 	Department []string       `help:"Of such an employee; may be repeated." sep:"none" placeholder:"NAME"`
 	Part       string         `help:"Of the employees that are asked for, or without any of the departments: counted (the calls that stats counts in their row) or answered_elsewhere (rang there, and another took them)." enum:",counted,answered_elsewhere" default:"" placeholder:"WORD"`
 	Queue      []string       `help:"A queue that the call waited in; may be repeated." sep:"none" placeholder:"NAME"`
