@@ -1,12 +1,12 @@
 package config
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"fmt"
 	"path/filepath"
 	"reflect"
 	"runtime"
+	"slices"
 	"time"
 
 	"github.com/pelletier/go-toml/v2"
@@ -131,22 +131,22 @@ func LoadCollect(path string, env Env) (*Collect, error) {
 
 // ParseCollect is LoadCollect of a file already read.
 func ParseCollect(path string, data []byte, env Env) (*Collect, error) {
-	c := Collect{
+	c, found := readTOML(data, Collect{
 		Path:     path,
 		Collect:  CollectSelf{Name: "centre", Listen: "127.0.0.1:8430", Pause: Duration{Duration: time.Second}, Page: 500},
 		Log:      Log{Level: "info"},
 		Database: Database{Connections: 4},
+	})
+	if found.places == nil {
+		return nil, &Error{path, found.problems}
 	}
-	dec := toml.NewDecoder(bytes.NewReader(data)).DisallowUnknownFields()
-	if err := dec.Decode(&c); err != nil {
-		return nil, &Error{path, layoutOf[Collect]().decodeProblems(err, data)}
-	}
-	v := checker{env: env, dir: filepath.Dir(path), places: index(data)}
+	v := checker{env: env, dir: filepath.Dir(path), findings: found}
 	v.texts(reflect.ValueOf(&c).Elem(), "")
 	v.collect(&c)
 	v.own(path)
 	c.Warnings = v.warnings
 	if len(v.problems) > 0 {
+		slices.SortStableFunc(v.problems, byPlace)
 		return nil, &Error{path, v.problems}
 	}
 	return &c, nil

@@ -339,6 +339,77 @@ func TestLoad_ManyProblemsAtOnce(t *testing.T) {
 	}
 }
 
+// A wrong type or an unknown key hides nothing else that is wrong, each is said once
+// and where it stands in the file, and nothing that only follows from one is said.
+func TestLoad_AllOfEveryKind(t *testing.T) {
+	tests := []struct {
+		name, text string
+		want       []string
+	}{
+		{"as somebody wrote it", minimal + "[rules]\ncountry=\"ru\"\nunique_depth_days=-1\nshort_abandon=5\nlost_window=\"999h\"\nspam_short_calls=\"3\"\n", []string{
+			`9:1: rules.country: "ru" is no country`, `10:1: rules.unique_depth_days: -1: want days`, `11:15: rules.short_abandon: wrong type: want a length of time in quotes`,
+			`12:1: rules.lost_window: 999h0m0s: want at most`, `13:18: rules.spam_short_calls: wrong type: want a whole number`,
+		}},
+		{"in the middle of a line", minimal + "[[report]]\nname = \"a\"\nfilter = { hour = \"9\", missed = 1, status = [\"busi\"] }\n", []string{
+			"8:3: report[0].at: ", "8:3: report[0].period: ", "8:3: report[0].to: ", "10:19: report.filter.hour: wrong type: want a list of whole numbers",
+			"10:33: report.filter.missed: wrong type: want true or false", "10:36: report[0].filter.status[0]: ", "mail.server: is missing",
+		}},
+		{"a misspelt key and what it stood for", strings.Replace(minimal, "address", "adress", 1) + "tls = 1\n[log]\nlevel = \"loud\"\n", []string{
+			`5:1: pbx.adress: unknown key; did you mean "address"?`, "8:7: pbx.tls: wrong type", "10:1: log.level: ",
+		}},
+		{"a misspelt table", strings.Replace(minimal, "[[pbx]]", "[[pbxs]]", 1), []string{`unknown key; did you mean "pbx"?`}},
+		{"what the other half goes with", minimal + "cdr_file = 5\ncdr_columns = [1]\nsecret_file = 1\n[http]\ntls_cert = \"/none\"\ntls_key = 5\n", []string{
+			"pbx[0].secret: both this", "8:12: pbx.cdr_file: wrong type: want a text", "9:1: pbx.cdr_columns: wrong type: want a list of texts",
+			"10:15: pbx.secret_file: wrong type", "12:1: http.tls_cert: stat", "13:11: http.tls_key: wrong type",
+		}},
+		{"users", minimal + "[[forward]]\nname = \"p\"\nkind = \"bitrix24\"\nurl = \"https://x/rest/1\"\nsecret = \"c\"\nusers = { \"101\" = \"7\" }\nbatch = 2\n", []string{
+			"13:19: forward.users.101: wrong type: want a whole number", "14:1: forward[0].batch: ",
+		}},
+		{"a table for a value and a value for a table", minimal + "[log.level]\nx = 1\n[agent.name]\nx = 1\n[rules]\ncountry = 1979-05-27\n", []string{
+			"8:2: log.level: wrong type: want a text", "10:2: agent.name: wrong type: want a text", "13:11: rules.country: wrong type",
+		}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			_, err := parse(t, tt.text)
+			var e *config.Error
+			if !errors.As(err, &e) {
+				t.Fatalf("got %v", err)
+			}
+			if len(e.Problems) != len(tt.want) {
+				t.Errorf("%d problems, want %d", len(e.Problems), len(tt.want))
+			}
+			for i, line := range strings.Split(err.Error(), "\n") {
+				if i < len(tt.want) && !strings.Contains(line, tt.want[i]) {
+					t.Errorf("%s\nwant %s", line, tt.want[i])
+				}
+			}
+			if t.Failed() {
+				t.Log(err)
+			}
+		})
+	}
+}
+
+// What editors do to a file: a mark before it, curly quotes, another encoding.
+func TestParse_Editors(t *testing.T) {
+	if _, err := parse(t, "\ufeff"+strings.ReplaceAll(minimal, "\n", "\r\n")); err != nil {
+		t.Errorf("a byte order mark: %v", err)
+	}
+	for text, want := range map[string]string{
+		"\ufefflevel = \n":         "calljournal.toml:1:",
+		"[log]\nlevel = “info”\n":  `:2:9: unexpected character U+201C '“' at start of value: quotes are written "`,
+		"[log]\nlevel = \"info”\n": `the line ends in U+201D '”', and quotes are written "`,
+		"уровень = 1\n":            `:1:1: invalid character at start of key: U+0443 'у'`,
+		"a\u00a0= 1\n":             `:1:2: `,
+		"\xff\xfea\x00":            "is UTF-16: save it as UTF-8",
+	} {
+		if _, err := parse(t, text); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v\nwant %s", text, err, want)
+		}
+	}
+}
+
 func TestLoad_NoFile(t *testing.T) {
 	_, err := config.Load("/nonexistent/calljournal.toml", env(nil))
 	var e *config.Error
@@ -371,7 +442,7 @@ func TestPlace(t *testing.T) {
 		t.Error("a file that was asked for is not there, and nobody says so")
 	}
 	// Secrets that cannot be read, and keys that are wrong, are not its business.
-	text := "[agent]\nsocket = \"/x/c.sock\"\ntimezone = \"Asia/Tokyo\"\n[[pbx]]\nsecret_file = \"/nonexistent\"\nadress = 1\n"
+	text := "\ufeff[agent]\nsocket = \"/x/c.sock\"\ntimezone = \"Asia/Tokyo\"\n[[pbx]]\nsecret_file = \"/nonexistent\"\nadress = 1\n"
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -383,6 +454,7 @@ func TestPlace(t *testing.T) {
 func FuzzParse(f *testing.F) {
 	f.Add(minimal)
 	f.Add(contract)
+	f.Add("[[pbx]]\ntls = 1\nx = 1\n[rules]\ncountry = 1979-05-27\n")
 	f.Add("[[pbx]]\nname = {a = [1, {b = 2}]}\n[a.b.c]\nd.e = 1\n")
 	f.Fuzz(func(t *testing.T, text string) {
 		c, err := config.Parse("calljournal.toml", []byte(text), env(nil))

@@ -2,6 +2,7 @@ package config
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -10,15 +11,20 @@ import (
 
 // WithoutToken is the text of a configuration with one [[http.token]] taken out:
 // its table, and the lines of comment right above it. Nothing else is touched.
+// A byte order mark is not kept.
 // The result must be parsed before it is trusted.
 func WithoutToken(data []byte, name string) ([]byte, error) {
-	places := index(data)
+	data, problem := plainText(data)
+	if problem != nil {
+		return nil, errors.New(problem.Text)
+	}
 	var table, first int // its number, and the line of its header
 	found := false
-	c := Config{}
-	if err := decode(data, &c); err != nil {
-		return nil, err
+	c, read := readTOML(data, Config{})
+	if len(read.problems) > 0 {
+		return nil, &Error{Problems: read.problems}
 	}
+	places := read.places
 	for i, t := range c.HTTP.Token {
 		if t.Name == name {
 			table, found = i, true

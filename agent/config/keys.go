@@ -10,8 +10,21 @@ import (
 
 // place is where a key stands in the file, and what kind of value it has.
 type place struct {
-	line, column int
-	kind         unstable.Kind
+	line, column           int // of the key
+	valueLine, valueColumn int
+	kind                   unstable.Kind
+}
+
+// placeOf is the place of a key, and of its value where that is known: of a list it
+// is not.
+func placeOf(p *unstable.Parser, key unstable.Range, value *unstable.Node) place {
+	at := p.Shape(key).Start
+	out := place{at.Line, at.Column, at.Line, at.Column, value.Kind}
+	if value.Raw.Length > 0 {
+		at = p.Shape(value.Raw).Start
+		out.valueLine, out.valueColumn = at.Line, at.Column
+	}
+	return out
 }
 
 // index finds the places of all keys, under paths such as "pbx[0].name". data
@@ -46,7 +59,7 @@ func index(data []byte) map[string]place {
 				}
 			}
 			start := p.Shape(at).Start
-			places[table] = place{start.Line, start.Column, e.Kind}
+			places[table] = place{start.Line, start.Column, start.Line, start.Column, e.Kind}
 		case unstable.KeyValue:
 			indexValue(&p, places, table, e)
 		}
@@ -65,8 +78,7 @@ func indexValue(p *unstable.Parser, places map[string]place, table string, kv *u
 			at, first = it.Node().Raw, false
 		}
 	}
-	start := p.Shape(at).Start
-	here := place{start.Line, start.Column, kv.Value().Kind}
+	here := placeOf(p, at, kv.Value())
 	places[path] = here
 	indexChildren(p, places, path, here, kv.Value())
 }
@@ -145,7 +157,8 @@ func keysOf(t reflect.Type) []string {
 
 // unknownKey says which key was probably meant: one of the same table that
 // looks like it, else one of that very name in another table, else the nearest.
-func (l layout) unknownKey(path []string) string {
+// meant is the first of these.
+func (l layout) unknownKey(path []string) (text, meant string) {
 	name := path[len(path)-1]
 	parent := l.tableOf(path[:len(path)-1])
 	depth := len(path) - 1
@@ -156,10 +169,11 @@ func (l layout) unknownKey(path []string) string {
 	near, distance := nearest(name, keysOf(parent))
 	if limit := max(2, len(name)/3); distance > limit {
 		if table := l.tableWith(name); table != "" {
-			return fmt.Sprintf("unknown key; did you mean %q in %s?", name, table)
+			return fmt.Sprintf("unknown key; did you mean %q in %s?", name, table), ""
 		}
+		return fmt.Sprintf("unknown key; did you mean %q?", near), ""
 	}
-	return fmt.Sprintf("unknown key; did you mean %q?", near)
+	return fmt.Sprintf("unknown key; did you mean %q?", near), near
 }
 
 // tableWith finds the first table that has a key of this name, as "[http]".
@@ -205,26 +219,32 @@ func (l layout) wanted(path []string) string {
 	if !ok {
 		return ""
 	}
-	name := path[len(path)-1]
+	return wantedOf(t, strings.Join(path, "."))
+}
+
+// wantedOf is wanted of a type whose path is known.
+func wantedOf(t reflect.Type, path string) string {
 	switch {
 	case t == reflect.TypeFor[Duration]():
 		return `a length of time in quotes, as "30s"`
 	case t == reflect.TypeFor[Size]():
 		return `an amount in quotes, as "20GB"`
 	case t.Kind() == reflect.Slice && isTable(t.Elem()):
-		return "a table of its own for each: [[" + strings.Join(path, ".") + "]]"
+		return "a table of its own for each: [[" + path + "]]"
 	case isTable(t):
-		return "a table: [" + strings.Join(path, ".") + "]"
+		return "a table: [" + path + "]"
 	case t == reflect.TypeFor[[]int]():
 		return `a list of whole numbers, as [9, 10]`
 	case t.Kind() == reflect.Slice:
 		return `a list of texts, as ["a", "b"]`
 	case t.Kind() == reflect.Bool, t == reflect.TypeFor[*bool]():
 		return "true or false, without quotes"
-	case t.Kind() == reflect.Int:
+	case t.Kind() == reflect.Int, t.Kind() == reflect.Int64:
 		return "a whole number, without quotes"
+	case t.Kind() == reflect.Map:
+		return `a table, as { "101" = 7 }`
 	}
-	return "a text in quotes: " + name + ` = "..."`
+	return "a text in quotes: " + path[strings.LastIndex(path, ".")+1:] + ` = "..."`
 }
 
 // nearest is the candidate with the fewest edits from name.

@@ -1,7 +1,6 @@
 package config
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -99,46 +98,33 @@ func read(path, remedy string) ([]byte, error) {
 // Parse is Load of a file already read; path is for messages and for finding
 // secret files that are named relative to it.
 func Parse(path string, data []byte, env Env) (*Config, error) {
-	c := defaults(env)
-	c.Path = path
-	if err := decode(data, &c); err != nil {
-		return nil, &Error{path, layoutOf[Config]().decodeProblems(err, data)}
+	c, found := readTOML(data, defaults(env))
+	if found.places == nil {
+		return nil, &Error{path, found.problems}
 	}
-	v := validator{checker{env: env, dir: filepath.Dir(path), places: index(data)}, &c}
+	c.Path = path
+	v := validator{checker{env: env, dir: filepath.Dir(path), findings: found}, &c}
 	v.all()
 	c.Warnings = v.warnings
 	if len(v.problems) > 0 {
+		slices.SortStableFunc(v.problems, byPlace)
 		return nil, &Error{path, v.problems}
 	}
 	return &c, nil
 }
 
-func decode(data []byte, c *Config) error {
-	return toml.NewDecoder(bytes.NewReader(data)).DisallowUnknownFields().Decode(c)
-}
-
 // decodeProblems turns what go-toml says of data into what an administrator can use.
 func (l layout) decodeProblems(err error, data []byte) []Problem {
-	var missing *toml.StrictMissingError
-	if errors.As(err, &missing) {
-		places := index(data)
-		out := make([]Problem, 0, len(missing.Errors))
-		for i := range missing.Errors {
-			key, line, column := keyOf(&missing.Errors[i], places)
-			out = append(out, Problem{line, column, strings.Join(key, "."), l.unknownKey(key)})
-		}
-		return out
-	}
 	var e *toml.DecodeError
-	if errors.As(err, &e) {
-		var places map[string]place
-		if len(e.Key()) > 0 { // else it is no TOML, in which nothing has a place
-			places = index(data)
-		}
-		key, line, column := keyOf(e, places)
-		return []Problem{{line, column, strings.Join(key, "."), l.typeText(e, key)}}
+	if !errors.As(err, &e) {
+		return []Problem{{Text: err.Error()}}
 	}
-	return []Problem{{Text: err.Error()}}
+	if len(e.Key()) == 0 { // it is no TOML, in which nothing has a place
+		line, column := e.Position()
+		return []Problem{{Line: line, Column: column, Text: syntaxText(strings.TrimPrefix(e.Error(), "toml: "), data, line, column)}}
+	}
+	key, line, column := keyOf(e, index(data))
+	return []Problem{{line, column, strings.Join(key, "."), l.typeText(e, key)}}
 }
 
 // keyOf is what an error is about, and where that stands. go-toml leaves out of a
@@ -220,6 +206,10 @@ func Place(path string, named bool, env Env) (Agent, error) {
 		return c.Agent, &Error{path, []Problem{{Text: "there is no such file"}}}
 	case err != nil:
 		return c.Agent, fmt.Errorf("read configuration: %w", err)
+	}
+	b, wrong := plainText(b)
+	if wrong != nil {
+		return c.Agent, &Error{path, []Problem{*wrong}}
 	}
 	only := struct {
 		Agent *Agent `toml:"agent"`

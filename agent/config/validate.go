@@ -22,9 +22,8 @@ import (
 type checker struct {
 	env      Env
 	dir      string // of the file
-	places   map[string]place
-	problems []Problem
 	warnings []string
+	findings
 }
 
 // validator walks a decoded Config once, completes it and gathers what is wrong.
@@ -50,6 +49,9 @@ func (v *validator) all() {
 
 // wrong notes a problem at key, or at the nearest table above that is written.
 func (v *checker) wrong(key, format string, args ...any) {
+	if v.consequence(key) {
+		return
+	}
 	p := Problem{Key: key, Text: fmt.Sprintf(format, args...)}
 	for at := key; at != ""; {
 		if pl, ok := v.places[at]; ok {
