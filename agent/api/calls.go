@@ -21,8 +21,8 @@ type CallsInput struct {
 	Cursor string `query:"cursor" maxLength:"512" doc:"the cursor of the page before, for the same filter and sort"`
 }
 
-func (in *CallsInput) query(zone *time.Location) (storage.Query, error) {
-	q, err := in.CallFilter.query(zone)
+func (in *CallsInput) query(zone *time.Location, directory *journal.Directory) (storage.Query, error) {
+	q, err := in.CallFilter.query(zone, directory)
 	q.Sort, q.Limit, q.Cursor = in.Sort, min(in.Limit, 1000), in.Cursor
 	return q, err
 }
@@ -60,7 +60,7 @@ func (s *Server) callRoutes(api huma.API) {
 }
 
 func (s *Server) calls(ctx context.Context, in *CallsInput) (*struct{ Body CallsPage }, error) {
-	q, err := in.query(s.o.Zone)
+	q, err := in.query(s.o.Zone, s.known())
 	if err != nil {
 		return nil, err
 	}

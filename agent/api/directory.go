@@ -63,7 +63,7 @@ func (s *Server) directory(ctx context.Context, _ *struct{}) (*struct{ Body Dire
 // directory is what the reader can ask for by name.
 func (v view) directory() (d Directory, err error) {
 	d = Directory{[]DirectoryEmployee{}, []string{}, []DirectoryLine{}, []string{}, []string{}, []string{}}
-	if known := v.known(); known != nil {
+	if known := v.s.known(); known != nil {
 		for _, e := range known.Employees() {
 			if v.role.Department == "" || e.Department == v.role.Department {
 				d.Employees = append(d.Employees, DirectoryEmployee(e))
@@ -91,11 +91,11 @@ func (v view) directory() (d Directory, err error) {
 }
 
 // known is the configuration's part of it, or nil.
-func (v view) known() *journal.Directory {
-	if v.s.o.Directory == nil {
+func (s *Server) known() *journal.Directory {
+	if s.o.Directory == nil {
 		return nil
 	}
-	return v.s.o.Directory()
+	return s.o.Directory()
 }
 
 // namesOfCalls adds what only calls know.
@@ -126,7 +126,7 @@ func (v view) namesOfCalls(d *Directory) error {
 	lines, also := names(journal.ByLine)
 	err = errors.Join(err, also)
 	same := func(a, b string) bool { return a == b }
-	if known := v.known(); known != nil {
+	if known := v.s.known(); known != nil {
 		same = func(a, b string) bool { return known.Key(a) == known.Key(b) }
 	}
 	for _, number := range lines {

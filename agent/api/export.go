@@ -50,7 +50,7 @@ func (s *Server) exportRoutes(api huma.API) {
 }
 
 func (s *Server) export(ctx context.Context, in *exportInput) (*huma.StreamResponse, error) {
-	q, err := in.query(s.o.Zone)
+	q, err := in.query(s.o.Zone, s.known())
 	if err != nil {
 		return nil, err
 	}

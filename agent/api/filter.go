@@ -31,7 +31,7 @@ type CallFilter struct {
 	Line       []string `query:"line,explode" doc:"the company's number, or the name it has in the configuration"`
 	Source     []string `query:"source,explode" doc:"of the line"`
 	Trunk      []string `query:"trunk,explode" doc:"the endpoint that led outside"`
-	Number     []string `query:"number,explode" doc:"part of any number of the call; spaces, brackets and dashes do not count"`
+	Number     []string `query:"number,explode" doc:"part of any number of the call; spaces, brackets and dashes do not count, and a whole number is found however it is written: 8 916 112-20-01 as +79161122001"`
 	MinTalk    string   `query:"min_talk" doc:"talk of at least: 90s, 1m30s, or seconds"`
 	MaxTalk    string   `query:"max_talk" doc:"talk of at most"`
 	MinWait    string   `query:"min_wait" doc:"wait of at least"`
@@ -102,8 +102,18 @@ func hoursOf(days, hours []string, zone *time.Location) *storage.Hours {
 	return out
 }
 
-// query makes a query of the store, or an answer to what was wrong.
-func (f *CallFilter) query(zone *time.Location) (q storage.Query, err error) {
+func digits(text string) string {
+	return strings.Map(func(r rune) rune {
+		if r < '0' || r > '9' {
+			return -1
+		}
+		return r
+	}, text)
+}
+
+// query makes a query of the store, or an answer to what was wrong. directory
+// reads numbers; nil: they are sought as they are given.
+func (f *CallFilter) query(zone *time.Location, directory *journal.Directory) (q storage.Query, err error) {
 	var wrong []error
 	refuse := func(name, format string, args ...any) {
 		wrong = append(wrong, &huma.ErrorDetail{Location: "query." + name, Message: fmt.Sprintf(format, args...)})
@@ -164,6 +174,17 @@ func (f *CallFilter) query(zone *time.Location) (q storage.Query, err error) {
 		MinTalk: duration("min_talk", f.MinTalk), MaxTalk: duration("max_talk", f.MaxTalk), MinWait: duration("min_wait", f.MinWait), MaxWait: duration("max_wait", f.MaxWait),
 		Hours: hoursOf(words("weekday", f.Weekday), words("hour", f.Hour), zone),
 		Text:  f.Text,
+	}
+	if directory != nil {
+		// A whole number is found in whichever way a record has it.
+		for _, number := range q.Number {
+			if national := directory.National(strings.TrimSpace(number)); national != nil {
+				q.Number = append(q.Number, *national)
+			}
+		}
+		if national := directory.National(strings.TrimSpace(f.Text)); national != nil && strings.Contains(digits(f.Text), *national) {
+			q.Text = *national // what has the text in it has this part of it
+		}
 	}
 	if len(f.Text) > maxFilterBytes {
 		refuse("q", "more than %d bytes", maxFilterBytes)

@@ -15,6 +15,7 @@ import (
 
 	"calljournal/agent/api"
 	"calljournal/agent/call"
+	"calljournal/agent/journal"
 	"calljournal/agent/journal/journaltest"
 	"calljournal/storage"
 )
@@ -267,6 +268,48 @@ func TestCalls_CursorOfAnotherFilter(t *testing.T) {
 	for query, want := range map[string]int{"limit=9&sort=-talk": 200, "limit=3": 422, "limit=3&sort=-talk&missed=false": 422} {
 		if w := r.get(t, "/v1/calls?"+query+"&cursor="+*p.Cursor, journalToken); w.Code != want {
 			t.Errorf("%s: %d, want %d: %s", query, w.Code, want, w.Body)
+		}
+	}
+}
+
+// A number is found as people write it, whichever way a record has it.
+func TestCalls_NumberAsPeopleWriteIt(t *testing.T) {
+	r := newRig(t)
+	r.directory = journal.NewDirectory("RU", nil, nil)
+	for n, from := range []call.Party{
+		{Number: ptr("79164042070"), E164: ptr("+79164042070")},
+		{Number: ptr("89164042070"), E164: ptr("+79164042070")},
+		{Number: ptr("9164042070"), E164: ptr("+79164042070")},
+		{Number: ptr("89164042070")}, // kept before there was a country
+		{Number: ptr("79164042071"), E164: ptr("+79164042071")},
+		{Number: ptr("84951230101"), E164: ptr("+74951230101")},
+	} {
+		rec := record(n)
+		rec.From = from
+		r.commit(t, storage.Entry{Op: storage.OpCall, Call: rec})
+	}
+	for text, want := range map[string]int{
+		"89164042070": 4, "8 916 404 20 70": 4, "+79164042070": 4, " 79164042070": 4, "8 (916) 404-20-70": 4, "9164042070": 4,
+		"+7 916": 4, "8916": 2, "404207": 5, "8 (495) 123-01-01": 6, "89164042079": 0,
+	} {
+		for _, name := range []string{"number", "q"} {
+			if name == "q" && strings.HasPrefix(text, "+7 916") {
+				continue // two words, and no whole number
+			}
+			q := url.Values{name: {text}}.Encode()
+			if got := len(decode[api.CallsPage](t, r.get(t, "/v1/calls?"+q, journalToken), 200).Calls); got != want {
+				t.Errorf("%s %q: %d calls, want %d", name, text, got, want)
+			}
+		}
+	}
+	// A number of which the country's part is written otherwise at home is still a part of what has it.
+	r.directory = journal.NewDirectory("AR", nil, nil)
+	rec := record(9)
+	rec.From = call.Party{Number: ptr("01115 2345-6789"), E164: r.directory.E164("011 15-2345-6789")}
+	r.commit(t, storage.Entry{Op: storage.OpCall, Call: rec})
+	for _, text := range []string{"011 15-2345-6789", "91123456789", "+54 9 11 2345 6789"} {
+		if got := len(decode[api.CallsPage](t, r.get(t, "/v1/calls?"+url.Values{"number": {text}}.Encode(), journalToken), 200).Calls); got != 1 {
+			t.Errorf("%q: %d calls, want 1 (%v)", text, got, rec.From.E164)
 		}
 	}
 }

@@ -103,7 +103,7 @@ func (s *Server) mailReport(ctx context.Context, in *mailReportInput) (*struct{ 
 	if err != nil {
 		return nil, err
 	}
-	q, err := in.query(s.o.Zone)
+	q, err := in.query(s.o.Zone, s.known())
 	if err != nil {
 		return nil, err
 	}

@@ -96,7 +96,7 @@ func ReportInputOf(query url.Values) (*ReportInput, error) {
 // defaults; a period with a name is the one that it was at a moment, which may be
 // when the report was due.
 func (s *Server) Report(ctx context.Context, role access.Role, in *ReportInput, at time.Time) (report.Document, error) {
-	q, err := in.query(s.o.Zone)
+	q, err := in.query(s.o.Zone, s.known())
 	if err != nil {
 		return report.Document{}, err
 	}
@@ -231,7 +231,7 @@ func (r reportSource) Rows(ctx context.Context, p report.Period, tables []report
 
 // named is a number of the company with the name that it has there.
 func (v view) named(line string) string {
-	if d := v.known(); d != nil && d.LineName(line) != "" {
+	if d := v.s.known(); d != nil && d.LineName(line) != "" {
 		return d.LineName(line) + " · " + line
 	}
 	return line

@@ -181,7 +181,7 @@ func (s *Server) oldest() (call.Moment, error) {
 
 // count counts the calls of a filter for tables. An error is an answer.
 func (s *Server) count(ctx context.Context, f *CallFilter, tables []table) (*counter, error) {
-	q, err := f.query(s.o.Zone)
+	q, err := f.query(s.o.Zone, s.known())
 	if err != nil {
 		return nil, err
 	}

@@ -161,6 +161,26 @@ const maxNumber = 32
 // E164 is number as the whole world dials it, or nil if that is not certain:
 // an extension, a service number, a withheld or invented one.
 func (d *Directory) E164(number string) *string {
+	n := d.parse(number)
+	if n == nil {
+		return nil
+	}
+	e := phonenumbers.Format(n, phonenumbers.E164)
+	return &e
+}
+
+// National is the part of number that stays, whether it is dialled from its own
+// country or from abroad: 9161122001 of 8 916 112-20-01. It is nil where E164 is.
+func (d *Directory) National(number string) *string {
+	n := d.parse(number)
+	if n == nil {
+		return nil
+	}
+	national := phonenumbers.GetNationalSignificantNumber(n)
+	return &national
+}
+
+func (d *Directory) parse(number string) *phonenumbers.PhoneNumber {
 	if len(number) < 5 || len(number) > maxNumber || strings.ContainsFunc(number, notOfANumber) {
 		return nil
 	}
@@ -171,8 +191,7 @@ func (d *Directory) E164(number string) *string {
 	if err != nil || !phonenumbers.IsValidNumber(n) {
 		return nil
 	}
-	e := phonenumbers.Format(n, phonenumbers.E164)
-	return &e
+	return n
 }
 
 // notOfANumber refuses letters, which the library would read as keys of a

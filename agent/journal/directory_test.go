@@ -66,6 +66,18 @@ func TestDirectory_E164(t *testing.T) {
 	}
 }
 
+func TestDirectory_National(t *testing.T) {
+	for _, tt := range [][3]string{
+		{"RU", "8 916 112-20-01", "9161122001"}, {"RU", "+79161122001", "9161122001"}, {"RU", "9161122001", "9161122001"},
+		{"RU", "+49 30 901820", "30901820"}, {"DE", "030 901820", "30901820"}, {"IT", "06 6982", "066982"},
+		{"RU", "101", "null"}, {"RU", "8916", "null"}, {"", "89161122001", "null"}, {"RU", "anonymous", "null"},
+	} {
+		if got := str(journal.NewDirectory(tt[0], nil, nil).National(tt[1])); got != tt[2] {
+			t.Errorf("%s %s: got %s, want %s", tt[0], tt[1], got, tt[2])
+		}
+	}
+}
+
 func TestDirectory_Enrich(t *testing.T) {
 	r := call.Record{
 		Direction: call.Inbound,
