@@ -60,7 +60,8 @@ func (s slot) last() int64 {
 	return int64(int(s.at)-shift*slotsPerOctave+1)<<shift - 1
 }
 
-// Rounded is the duration that stands for ms in a percentile.
+// Rounded is the duration that stands for ms in a percentile, unless the longest
+// of all is shorter.
 func Rounded(ms int64) int64 { return slot{at: slotOf(min(ms, longestKept))}.middle() }
 
 // Add counts one duration; what is negative is none.
@@ -205,12 +206,12 @@ func (s *Spread) mergeSlots(o *Spread, sign int32) {
 }
 
 // Percentile is the smallest duration that at least p of a hundred do not
-// exceed, rounded; nil if there are none.
+// exceed, rounded, but to no more than the longest; nil if there are none.
 func (s *Spread) Percentile(p int64) *int64 {
 	rank := (s.Count*p + 99) / 100
 	for x := range s.each {
 		if rank -= int64(x.n); rank <= 0 {
-			ms := x.middle()
+			ms := min(x.middle(), s.Longest)
 			return &ms
 		}
 	}

@@ -307,8 +307,8 @@ func (b *both) sums(from, to time.Time) (out []figures) {
 // percentiles adds what needs the durations in order.
 func (b *both) percentiles(out []figures, from, to time.Time) []figures {
 	for column, into := range map[string]func(*figures, int64){
-		"wait": func(f *figures, ms int64) { f.WaitP90 = journal.Rounded(ms) },
-		"talk": func(f *figures, ms int64) { f.TalkP90 = journal.Rounded(ms) },
+		"wait": func(f *figures, ms int64) { f.WaitP90 = min(journal.Rounded(ms), f.WaitLongest) },
+		"talk": func(f *figures, ms int64) { f.TalkP90 = min(journal.Rounded(ms), f.TalkLongest) },
 	} {
 		rows, err := b.other.Query(fmt.Sprintf(`SELECT who, %[1]s FROM (
 			SELECT who, %[1]s, row_number() OVER (PARTITION BY who ORDER BY %[1]s) AS n, count(*) OVER (PARTITION BY who) AS of

@@ -314,7 +314,7 @@ func describe(values []int64) (average, longest, p90 *int64, total int64) {
 	if n*9%10 != 0 {
 		rank++
 	}
-	p := Rounded(values[rank-1])
+	p := min(Rounded(values[rank-1]), l)
 	return &a, &l, &p, total
 }
 
