@@ -428,6 +428,9 @@ var groupColumns = []struct {
 	{"talk", []string{"talk_average_ms", "talk_p90_ms", "talk_longest_ms", "talk_total_ms"}},
 }
 
+// ofEmployees is the figure that only employees have.
+const ofEmployees = "answered_elsewhere"
+
 // mostGroups bounds the table; the interface gives all of them.
 const mostGroups = 500
 
@@ -438,7 +441,7 @@ func (st *statsPage) groups(rows []api.StatisticsRow, total *journal.Figures) {
 	for _, c := range groupColumns {
 		figures := c.figures
 		if st.By == "employee" && c.section == "calls" {
-			figures = append(slices.Clone(figures), "answered_elsewhere")
+			figures = append(slices.Clone(figures), ofEmployees)
 		}
 		t.Sections = append(t.Sections, section{c.section, len(figures)})
 		columns = append(columns, figures...)
@@ -511,7 +514,11 @@ func (st *statsPage) groups(rows []api.StatisticsRow, total *journal.Figures) {
 		t.Rows = append(t.Rows, row)
 	}
 	for _, column := range columns {
-		t.Sum = append(t.Sum, st.figure(column, total, nil))
+		sum := st.figure(column, total, nil)
+		if column == ofEmployees {
+			sum = cardFigure{Name: column, Text: unknown} // the whole has none: there nobody else answers
+		}
+		t.Sum = append(t.Sum, sum)
 	}
 	st.Table = t
 }

@@ -197,6 +197,20 @@ func TestStats_SharesAndTimes(t *testing.T) {
 	}
 }
 
+// What only employees have is not known of the whole: a 0 below their numbers would
+// be wrong.
+func TestStats_TotalOfEmployees(t *testing.T) {
+	_, _, page := newRig(t, someCompany(150)...).signedIn("manager").get("/stats?period=all&by=employee")
+	_, table, _ := strings.Cut(page, `<table class="list groups">`)
+	rows, sum, _ := strings.Cut(table, "<tfoot>")
+	if !regexp.MustCompile(`data-figure="answered_elsewhere">[1-9]`).MatchString(rows) {
+		t.Fatal("nobody has calls that another answered: this tests nothing")
+	}
+	if !strings.Contains(sum, `data-figure="answered_elsewhere">–<`) {
+		t.Errorf("the total: %s", sum)
+	}
+}
+
 // With the period before is compared only if the journal knows all of it.
 func TestStats_Compared(t *testing.T) {
 	at := func(id string, ago time.Duration) *call.Record {
