@@ -99,3 +99,30 @@ func TestLanguage_Writes(t *testing.T) {
 		t.Errorf("a decimal in Russian: %q", got)
 	}
 }
+
+// One thing has one word, whichever page names it: in Russian one stem at least.
+func TestOneThingOneWord(t *testing.T) {
+	const stem = 5 // letters: more of them may be an ending
+	for _, l := range readLanguages().all {
+		for _, keys := range [][]string{
+			{"direction.inbound", "figure.inbound", "journal.inbound", "stats.week", "stats.byhourofday"},
+			{"direction.outbound", "figure.outbound", "figure.outbound_answered", "journal.outbound"},
+			{"direction.internal", "figure.internal", "journal.internal"},
+			{"type.unique", "typewhy.unique", "figure.unique"}, {"type.repeat", "typewhy.repeat", "figure.repeat"},
+			{"type.target", "typewhy.target", "figure.target"}, {"type.callback", "typewhy.callback", "figure.callbacks"},
+			{"type.called_back", "typewhy.called_back", "figure.called_back", "missed.called_back"},
+			{"type.came_back", "typewhy.came_back", "figure.came_back", "missed.came_back"},
+			{"type.lost", "typewhy.lost", "figure.lost", "missed.lost"}, {"type.short", "typewhy.short", "figure.short"},
+		} {
+			begins := func(key string) string {
+				letters := []rune(strings.ToLower(l.Text(key)))
+				return string(letters[:min(stem, len(letters))])
+			}
+			for _, key := range keys[1:] {
+				if begins(key) != begins(keys[0]) && !strings.HasPrefix(begins(key), strings.ToLower(l.Text(keys[0]))) {
+					t.Errorf("%s: %s is %q, and %s is %q", l.Code, keys[0], l.Text(keys[0]), key, l.Text(key))
+				}
+			}
+		}
+	}
+}

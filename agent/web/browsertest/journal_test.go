@@ -50,7 +50,7 @@ func TestJournal_FilterSortPage(t *testing.T) {
 	if !eval[bool](b, `window.same === true`) {
 		t.Error("a filter loads the whole page again")
 	}
-	if got := b.text("#chips"); !strings.Contains(got, "outgoing") {
+	if got := b.text("#chips"); !strings.Contains(got, "outbound") {
 		t.Errorf("what is asked for is not said: %q", got)
 	}
 

@@ -108,7 +108,7 @@ func TestMillion(t *testing.T) {
 	for _, p := range []struct{ name, path string }{
 		{"the journal", "/"},
 		{"this month", "/?period=this-month"},
-		{"incoming", "/?direction=inbound"},
+		{"inbound", "/?direction=inbound"},
 		{"missed", "/?missed=true"},
 		{"an employee's", "/?employee=105"},
 		{"longest talks first", "/?sort=-talk"},
@@ -130,7 +130,7 @@ func TestMillion(t *testing.T) {
 		before func()
 		change func()
 	}{
-		{"incoming", func() { b.click("#pick-direction summary"); b.click("#pick-direction input[value=inbound]") }, func() { b.click("#pick-direction button") }},
+		{"inbound", func() { b.click("#pick-direction summary"); b.click("#pick-direction input[value=inbound]") }, func() { b.click("#pick-direction button") }},
 		{"only missed", func() {}, func() { b.choose("#filter-missed", "true") }},
 		{"yesterday", func() {}, func() { b.click("[data-period=yesterday]") }},
 		{"a search", func() { b.fill("#filter-q", "79161234") }, func() { b.press("\r") }},
