@@ -17,7 +17,7 @@ type figure struct {
 	name   string // as journal.Figures has it; its words are figure.NAME and formula.NAME
 	kind   kind
 	of     func(*journal.Figures) *int64 // a share in thousandths; nil: not known
-	behind string                        // the filter of the calls behind it; of a time, of those that it is of
+	behind string                        // the filter of the calls behind it; of a time, of those that it is of; or nowhere
 	better int                           // 1: more is better, -1: less is, 0: neither
 }
 
@@ -28,6 +28,10 @@ const (
 	duration
 	share
 )
+
+// nowhere leads a figure whose calls no filter selects: a wait is of the answered and
+// the missed, and neither of the short nor of those that nobody was meant to answer.
+const nowhere = "-"
 
 // figureList is the figures that the page shows. {target} and {level} in a filter
 // are the settings in force.
@@ -55,9 +59,9 @@ var figureList = []figure{
 	{"lost", count, func(f *journal.Figures) *int64 { return &f.Lost }, "type=lost", -1},
 	{"answered_elsewhere", count, func(f *journal.Figures) *int64 { return &f.Elsewhere }, "part=answered_elsewhere", 0},
 
-	{"wait_average_ms", duration, func(f *journal.Figures) *int64 { return f.WaitAverage }, "direction=inbound&sort=-wait", -1},
-	{"wait_p90_ms", duration, func(f *journal.Figures) *int64 { return f.WaitP90 }, "direction=inbound&sort=-wait", -1},
-	{"wait_longest_ms", duration, func(f *journal.Figures) *int64 { return f.WaitLongest }, "direction=inbound&sort=-wait", -1},
+	{"wait_average_ms", duration, func(f *journal.Figures) *int64 { return f.WaitAverage }, nowhere, -1},
+	{"wait_p90_ms", duration, func(f *journal.Figures) *int64 { return f.WaitP90 }, nowhere, -1},
+	{"wait_longest_ms", duration, func(f *journal.Figures) *int64 { return f.WaitLongest }, nowhere, -1},
 	{"talk_average_ms", duration, func(f *journal.Figures) *int64 { return f.TalkAverage }, "status=answered&sort=-talk", 0},
 	{"talk_p90_ms", duration, func(f *journal.Figures) *int64 { return f.TalkP90 }, "status=answered&sort=-talk", 0},
 	{"talk_longest_ms", duration, func(f *journal.Figures) *int64 { return f.TalkLongest }, "status=answered&sort=-talk", 0},
@@ -167,6 +171,9 @@ var oneOfACall = []string{"sort", "direction", "status", "missed", "line", "sour
 // calls is the address of the calls of a figure in a period, in a row of a table
 // if group says which; "" if no filter says exactly these.
 func (b *behind) calls(f figure, group url.Values, within period) string {
+	if f.behind == nowhere {
+		return ""
+	}
 	wanted, err := url.ParseQuery(b.settings.Replace(f.behind))
 	if err != nil {
 		return ""

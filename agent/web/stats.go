@@ -13,7 +13,7 @@ import (
 	"calljournal/agent/journal"
 )
 
-// stats is the figures of a period. Each leads to the calls that it counts, and
+// stats is the figures of a period. Each number of calls leads to them, and
 // a test follows them all.
 func (s *Site) stats(v *visit) (any, error) {
 	sel, err := v.selection("30d", "by", "sort")

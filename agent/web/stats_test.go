@@ -186,13 +186,20 @@ func TestStats_SharesAndTimes(t *testing.T) {
 			t.Errorf("%s is %s, and %d of %d calls are behind it", name, m[3], part, of)
 		}
 	}
-	for name, of := range map[string]func(*call.Record) *int64{
-		"wait_longest_ms": func(r *call.Record) *int64 { return r.WaitMs }, "talk_longest_ms": func(r *call.Record) *int64 { return r.TalkMs },
-	} {
-		_, first := p.behind(links[name][1])
-		want := map[string]*int64{"wait_longest_ms": f.WaitLongest, "talk_longest_ms": f.TalkLongest}[name]
-		if first == nil || *of(first) != *want {
-			t.Errorf("%s is %d ms, and the first call behind it %v", name, *want, first)
+	m := links["talk_longest_ms"]
+	if m == nil {
+		t.Fatal("the longest talk leads nowhere")
+	}
+	if _, first := p.behind(m[1]); first == nil || *first.TalkMs != *f.TalkLongest {
+		t.Errorf("the longest talk is %d ms, and the first call behind it %v", *f.TalkLongest, first)
+	}
+	// Of the calls that a wait is of no filter says all and no others.
+	for _, name := range []string{"wait_average_ms", "wait_p90_ms", "wait_longest_ms"} {
+		if m := links[name]; m != nil {
+			t.Errorf("%s leads to %s, where there are others too", name, m[1])
+		}
+		if !strings.Contains(page, `<span data-figure="`+name+`">`) {
+			t.Errorf("%s is not shown", name)
 		}
 	}
 }
