@@ -201,6 +201,42 @@ func TestLoad_WarnsOfOpenSecrets(t *testing.T) {
 	}
 }
 
+func TestParse_WarnsOfWhomNobodyIs(t *testing.T) {
+	const mailed = "[mail]\nserver = \"127.0.0.1:25\"\ntls = \"none\"\nfrom = \"a@b.example\"\n"
+	people := mailed + "[[employee]]\nextension = \"101\"\nname = \"A\"\ndepartment = \"Sales\"\n"
+	for text, want := range map[string]string{
+		"[[alert]]\nname = \"a\"\nto = [\"a@b.example\"]\ndepartment = [\"Sales\", \"Sails\"]\n":                                           `alert a asks for the department "Sails", in which`,
+		"[[forward]]\nname = \"f\"\nkind = \"webhook\"\nurl = \"https://x/\"\ndepartment = [\"Sails\"]\n":                                  `forward f asks for the department "Sails"`,
+		"[[report]]\nname = \"r\"\nperiod = \"7d\"\nat = \"daily 08:00\"\nto = [\"a@b.example\"]\nfilter = { department = [\"sales\"] }\n": `report r asks for the department "sales"`,
+		"[[http.token]]\nname = \"a\"\nscope = \"journal\"\ntoken = \"0123456789abcdef\"\ndepartment = \"Sails\"\n":                        `http.token "a" is for the department "Sails"`,
+		"[[employee]]\nextension = \"1\"\nname = \"B\"\n[[employee]]\nextension = \"79160000000\"\nname = \"C\"\n":                         `the extension 1, 79160000000: the pattern`,
+		"[[alert]]\nname = \"a\"\nto = [\"a@b.example\"]\ndepartment = [\"Sales\"]\n[[employee]]\nextension = \"10001\"\nname = \"B\"\n":   "",
+	} {
+		c, err := parse(t, minimal+people+text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Join(c.Warnings, "\n"); len(c.Warnings) > 1 || want == "" && got != "" || !strings.Contains(got, want) {
+			t.Errorf("%swarns: %q, want %q", text, c.Warnings, want)
+		}
+	}
+}
+
+// What is below zero is said once.
+func TestParse_BelowZero(t *testing.T) {
+	const mailed = "[mail]\nserver = \"127.0.0.1:25\"\ntls = \"none\"\nfrom = \"a@b.example\"\n"
+	for _, text := range []string{
+		mailed + "[[alert]]\nname = \"a\"\nto = [\"a@b.example\"]\nevery = \"-5m\"\n", mailed + "timeout = \"-5m\"\n",
+		"[[forward]]\nname = \"f\"\nkind = \"webhook\"\nurl = \"https://x/\"\ntimeout = \"-5m\"\n",
+	} {
+		_, err := parse(t, minimal+text)
+		var e *config.Error
+		if !errors.As(err, &e) || len(e.Problems) != 1 || !strings.Contains(err.Error(), "below zero") {
+			t.Errorf("%v", err)
+		}
+	}
+}
+
 func TestParse_Errors(t *testing.T) {
 	pbx := func(lines string) string { return minimal + lines }
 	tests := []struct {
@@ -289,6 +325,7 @@ func TestParse_Errors(t *testing.T) {
 		{"too old", pbx("[retention]\nwait_for_consumers_days = 99999\n"), 9, "36500"},
 		{"age as a text", pbx("[retention]\ncalls_days = \"90d\"\n"), 9, "want a whole number"},
 		{"size as a number", pbx("[retention]\nmax_size = 20\n"), 9, `as "500MB" or "20GB"`},
+		{"no size that we know", pbx("[retention]\nmax_size = \"1KB\"\n"), 9, `"1KB" is no amount: want a number of MB, GB or TB`},
 		{"no size", pbx("[retention]\nmax_size = \"20\"\n"), 9, `as "500MB" or "20GB"`},
 		{"size too small", pbx("[retention]\nmax_size = \"1MB\"\n"), 9, `at least "100MB"`},
 		{"employee twice", pbx("[[employee]]\nextension = \"1\"\nname = \"A\"\n[[employee]]\nextension = \"1\"\nname = \"B\"\n"), 12, "twice"},

@@ -45,6 +45,9 @@ country = "RU"
 	if got, err := config.WithoutToken([]byte(last), "only"); err != nil || len(got) != 0 {
 		t.Errorf("%v %q", err, got)
 	}
+	if got, err := config.WithoutToken([]byte("\ufeff"+last), "only"); err != nil || len(got) != 0 {
+		t.Errorf("after a byte order mark: %v %q", err, got)
+	}
 	inline := "[http]\ntoken = [{name = \"x\", scope = \"sync\", token = \"aaaaaaaaaaaaaaaaaaaa\"}]\n"
 	if got, err := config.WithoutToken([]byte(inline), "x"); err == nil {
 		t.Errorf("an inline table: %q", got)

@@ -129,6 +129,7 @@ func (v *validator) forwardFilter(at string, f *Forward) {
 	for n, word := range f.Status {
 		v.oneOf(fmt.Sprintf("%sstatus[%d]", at, n), word, statuses...)
 	}
+	v.departments("forward "+f.Name, f.Department)
 	if f.Start == "" {
 		f.Start = StartOldest
 	}
@@ -166,7 +167,7 @@ func (v *validator) forwardPace(at string, f *Forward, kind forwardKind) {
 	if f.RotateMB < 1 || f.RotateMB > 100_000 {
 		v.wrong(at+"rotate_mb", "%d: want MiB from 1 to 100000", f.RotateMB)
 	}
-	if d := f.Timeout.Duration; f.Timeout.bad == "" && (d < time.Second || d > 10*time.Minute) {
+	if d := f.Timeout.Duration; f.Timeout.bad == "" && d >= 0 && (d < time.Second || d > 10*time.Minute) {
 		v.wrong(at+"timeout", `%s: want a length of time from "1s" to "10m"`, d)
 	}
 }

@@ -221,7 +221,7 @@ func (v *validator) mailServer(m *Mail) {
 	}
 	if _, written := v.places["mail.timeout"]; !written {
 		m.Timeout.Duration = mailTimeout
-	} else if d := m.Timeout.Duration; m.Timeout.bad == "" && (d < time.Second || d > 30*time.Minute) {
+	} else if d := m.Timeout.Duration; m.Timeout.bad == "" && d >= 0 && (d < time.Second || d > 30*time.Minute) {
 		v.wrong("mail.timeout", `%s: want a length of time from "1s" to "30m"`, d)
 	}
 }
@@ -282,6 +282,7 @@ func (v *validator) reports() {
 		v.recipients(at, r.To)
 		v.lang(at+"lang", &r.Lang)
 		v.filter(at+"filter.", &r.Filter)
+		v.departments("report "+r.Name, r.Filter.Department)
 		var err error
 		if r.schedule, err = schedule.Parse(r.At); r.At == "" {
 			v.wrong(at+"at", "is missing: want %s", schedule.Examples)
@@ -327,7 +328,8 @@ func (v *validator) alerts() {
 		v.unique(names, at+"name", a.Name)
 		v.recipients(at, a.To)
 		v.lang(at+"lang", &a.Lang)
-		if d := a.Every.Duration; d != 0 && d < time.Minute || d > longestDigest {
+		v.departments("alert "+a.Name, a.Department)
+		if d := a.Every.Duration; d > 0 && d < time.Minute || d > longestDigest {
 			v.wrong(at+"every", `%s: want a length of time from "1m" to "24h", or none for a mail at once`, d)
 		}
 		if d := a.After.Duration; d > v.c.Rules.LostWindow.Duration {

@@ -104,7 +104,11 @@ func (s Size) MarshalText() ([]byte, error) { return []byte(s.text), nil }
 func (s Size) String() string { return s.text }
 
 func (v *checker) size(key string, s Size) {
-	if k, there := v.places[key]; s.bad != "" || there && k.kind != unstable.String {
+	k, there := v.places[key]
+	switch {
+	case there && k.kind != unstable.String:
 		v.wrong(key, `want an amount in quotes, as "500MB" or "20GB"`)
+	case s.bad != "":
+		v.wrong(key, `%q is no amount: want a number of MB, GB or TB, as "500MB" or "20GB"`, s.bad)
 	}
 }

@@ -359,8 +359,22 @@ func (v *validator) limits(at string, t *Token) {
 		v.wrong(at+"department", "goes with scope %q only: %s shows everything", ScopeJournal, t.Scope)
 	case t.Scope != ScopeJournal && t.MaskNumbers:
 		v.wrong(at+"mask_numbers", "goes with scope %q only: %s shows everything", ScopeJournal, t.Scope)
-	case t.Department != "" && !slices.ContainsFunc(v.c.Employee, func(e Employee) bool { return e.Department == t.Department }):
+	case t.Department != "" && !v.peopled(t.Department):
 		v.warn("http.token %q is for the department %q, in which there is no [[employee]]: it sees no call", t.Name, t.Department)
+	}
+}
+
+// peopled says whether anybody is in a department.
+func (v *validator) peopled(department string) bool {
+	return slices.ContainsFunc(v.c.Employee, func(e Employee) bool { return e.Department == department })
+}
+
+// departments warns of those that no call can have.
+func (v *validator) departments(what string, names []string) {
+	for _, name := range names {
+		if !v.peopled(name) {
+			v.warn("%s asks for the department %q, in which there is no [[employee]]: no call is of it", what, name)
+		}
 	}
 }
 
@@ -447,6 +461,7 @@ func (v *validator) people() {
 		}
 		v.unique(extensions, at+"extension", e.Extension)
 	}
+	v.strangers()
 	numbers := map[string]string{}
 	for i, l := range v.c.Line {
 		at := fmt.Sprintf("line[%d].", i)
@@ -454,6 +469,23 @@ func (v *validator) people() {
 			v.wrong(at+"number", "is missing")
 		}
 		v.unique(numbers, at+"number", l.Number)
+	}
+}
+
+// strangers warns of employees whose extension no PBX takes for one.
+func (v *validator) strangers() {
+	var names []string
+	for _, e := range v.c.Employee {
+		if e.Extension != "" && !slices.ContainsFunc(v.c.PBX, func(p PBX) bool { return p.extensions == nil || p.extensions.MatchString(e.Extension) }) {
+			names = append(names, e.Extension)
+		}
+	}
+	if n := len(names); n > 0 && len(v.c.PBX) > 0 {
+		more := ""
+		if n > 3 {
+			more = fmt.Sprintf(" and %d more", n-3)
+		}
+		v.warn("[[employee]] with the extension %s%s: the pattern extensions of no [[pbx]] matches it, so that no call is seen as theirs", strings.Join(names[:min(n, 3)], ", "), more)
 	}
 }
 
