@@ -27,14 +27,17 @@ func (v eraseVerb) Run(sh *shell) error {
 			return err
 		}
 		if found.Calls == 0 && !found.Marked && found.Held > 0 {
-			return &exitError{exitFailed, fmt.Sprintf("nothing was erased: %d calls of %s are in progress or ended a moment ago\nTry: the same again in a minute", found.Held, plain(found.Number))}
+			return &exitError{exitFailed, fmt.Sprintf("nothing was erased: %s of %s in progress, or ended a moment ago\nTry: the same again in a minute", callCount(found.Held), plain(found.Number))}
 		}
 		if found.Calls == 0 && !found.Marked {
 			_, err := fmt.Fprintf(sh.out, "The journal has no calls of %s.\n", plain(found.Number))
 			return err
 		}
-		fmt.Fprintf(sh.errOut, "%d calls of %s will be erased for good. Type yes to go on: ", found.Calls, plain(found.Number))
-		answer, _ := bufio.NewReader(sh.in).ReadString('\n')
+		fmt.Fprintf(sh.errOut, "%s of %s will be erased for good. Type yes to go on: ", callCount(found.Calls), plain(found.Number))
+		answer, err := bufio.NewReader(sh.in).ReadString('\n')
+		if err != nil { // the end of input leaves the cursor behind the question
+			fmt.Fprintln(sh.errOut)
+		}
 		if strings.TrimSpace(answer) != "yes" {
 			return &exitError{exitFailed, "nothing was erased"}
 		}
@@ -46,14 +49,21 @@ func (v eraseVerb) Run(sh *shell) error {
 	if v.JSON {
 		return sh.json(done)
 	}
-	fmt.Fprintf(sh.out, "Erased: %d calls of %s. Followers of the feed are told to delete them.\n", done.Calls, plain(done.Number))
+	fmt.Fprintf(sh.out, "Erased: %s of %s. Followers of the feed are told to delete what they have of it.\n", callCount(done.Calls), plain(done.Number))
 	if done.Marked {
 		fmt.Fprintln(sh.out, "The number was on the list of spammers, and is no more.")
 	}
 	if done.Held > 0 {
-		fmt.Fprintf(sh.out, "Not erased: %d calls that are in progress or ended a moment ago. Ask again in a minute.\n", done.Held)
+		fmt.Fprintf(sh.out, "Not erased: %s in progress, or ended a moment ago. Ask again in a minute.\n", callCount(done.Held))
 	}
 	_, err = fmt.Fprintln(sh.out, "The journal's file may still hold traces in free space until that is used again: calljournal compact leaves none.\n"+
-		"Backups, files of the PBX (recordings, messages, its own call records) what others have fetched, and\nsearches for the number in access.log are not touched.")
+		"Backups, files of the PBX (recordings, messages, its own call records), what others have fetched, and\nsearches for the number in access.log are not touched.")
 	return err
+}
+
+func callCount(n int) string {
+	if n == 1 {
+		return "1 call"
+	}
+	return fmt.Sprintf("%d calls", n)
 }
