@@ -104,7 +104,8 @@ func (v demoVerb) Run(sh *shell) (err error) {
 	if err := errors.Join(os.Mkdir(c.Agent.DataDir, 0o700), users.Add(demoUser, access.Role{Scope: access.ScopeAdmin}, d.password)); err != nil {
 		return fmt.Errorf("make the demo's user: %w", err)
 	}
-	d.agent, err = agent.New(agent.Options{Config: c, Logger: log, Version: version})
+	reread := func() (*config.Config, error) { return config.Load(d.file, sh.env) } // what token add prints is tried out here too
+	d.agent, err = agent.New(agent.Options{Config: c, Reread: reread, Logger: log, Version: version})
 	if err != nil {
 		return err
 	}

@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"context"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 
 	"calljournal/agent/config"
@@ -48,6 +50,37 @@ func TestDemo(t *testing.T) {
 		})
 	}
 }
+
+// What token add prints is for trying out in the demo as well.
+func TestDemo_Reload(t *testing.T) {
+	tmp := temporary(t)
+	var out, errOut, told bytes.Buffer
+	var reloaded error
+	first := sync.OnceFunc(func() {
+		files, err := filepath.Glob(filepath.Join(tmp, "*", "calljournal.toml"))
+		if err != nil || len(files) != 1 {
+			t.Errorf("configurations: %q, %v", files, err)
+			return
+		}
+		reloaded = reload(&shell{ctx: t.Context(), out: &told, errOut: &errOut, env: config.OSEnv(), config: files[0], given: true})
+	})
+	w := writerFunc(func(b []byte) (int, error) {
+		if bytes.Contains(b, []byte("answered")) { // a call: the daemon runs
+			first()
+		}
+		return out.Write(b)
+	})
+	if err := (demoVerb{PBX: "asterisk", Speed: 100, Calls: 20}).Run(&shell{ctx: t.Context(), out: w, errOut: &errOut, env: config.OSEnv()}); err != nil {
+		t.Fatalf("%v\n%s", err, &errOut)
+	}
+	if reloaded != nil || told.String() != "Nothing has changed.\n" {
+		t.Errorf("%v, %q; the demo:\n%s", reloaded, &told, &out)
+	}
+}
+
+type writerFunc func([]byte) (int, error)
+
+func (w writerFunc) Write(b []byte) (int, error) { return w(b) }
 
 // TestDemo_interrupted ends it before the first call.
 func TestDemo_interrupted(t *testing.T) {
