@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"calljournal/agent/access"
@@ -39,7 +40,26 @@ func (v userAddVerb) Run(sh *shell) error {
 	if err != nil {
 		return err
 	}
-	return sh.changeUser(v.Name, "is made", func(c *api.Client) error { return c.AddUser(sh.ctx, v.Name, role, password) })
+	if err := sh.changeUser(v.Name, "is made", func(c *api.Client) error { return c.AddUser(sh.ctx, v.Name, role, password) }); err != nil {
+		return err
+	}
+	if v.Department != "" {
+		sh.warnOfDepartment(v.Department)
+	}
+	return nil
+}
+
+// warnOfDepartment says so if nobody is in a department. It is no error: who is in it may
+// be written down later.
+func (sh *shell) warnOfDepartment(name string) {
+	c, err := sh.client()
+	if err != nil {
+		return // the user is made: an error here would say that he is not
+	}
+	known, err := c.Directory(sh.ctx)
+	if err == nil && !slices.Contains(known.Departments, name) {
+		fmt.Fprintf(sh.errOut, "There is no [[employee]] in the department %q: this user sees no call.\n", name)
+	}
 }
 
 type userListVerb struct {
