@@ -17,17 +17,20 @@ import (
 )
 
 type captureVerb struct {
-	PBX     string        `name:"pbx" help:"Name of the [[pbx]]; not needed if there is only one." placeholder:"NAME"`
-	Out     string        `required:"" help:"The file; it must not be there yet. It is for its owner's eyes only." placeholder:"FILE"`
-	MaxSize byteSize      `help:"Size at which a file is renamed to FILE.1, FILE.1 to FILE.2, and so on." default:"100MB" placeholder:"SIZE"`
-	Files   int           `help:"How many files to keep." default:"5" placeholder:"N"`
-	Mask    bool          `help:"Replace numbers and names, each always by the same, and leave out what no rule reads."`
-	For     time.Duration `help:"End after so long, as 10m; default: on Ctrl-C." placeholder:"TIME"`
+	PBX     string         `name:"pbx" help:"Name of the [[pbx]]; not needed if there is only one." placeholder:"NAME"`
+	Out     string         `required:"" help:"The file; it must not be there yet. It is for its owner's eyes only." placeholder:"FILE"`
+	MaxSize byteSize       `help:"Size at which a file is renamed to FILE.1, FILE.1 to FILE.2, and so on." default:"100MB" placeholder:"SIZE"`
+	Files   int            `help:"How many files to keep." default:"5" placeholder:"N"`
+	Mask    bool           `help:"Replace numbers and names, each always by the same, and leave out what no rule reads."`
+	For     *time.Duration `help:"End after so long, as 10m; default: on Ctrl-C." placeholder:"TIME"`
 }
 
 func (v captureVerb) Run(sh *shell) error {
 	if v.Files < 1 || v.Files > 1000 || v.MaxSize < 1<<10 {
 		return &exitError{exitUsage, "capture: want --files from 1 to 1000 and --max-size of at least 1KB"}
+	}
+	if v.For != nil && *v.For <= 0 {
+		return &exitError{exitUsage, fmt.Sprintf("capture: --for %s: want a length of time, as 10m; without --for it goes on until Ctrl-C", v.For)}
 	}
 	c, err := config.Load(sh.config, sh.env)
 	if err != nil {
@@ -51,9 +54,9 @@ func (v captureVerb) Run(sh *shell) error {
 	}
 	ctx, stop := signal.NotifyContext(sh.ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if v.For > 0 {
+	if v.For != nil {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, v.For)
+		ctx, cancel = context.WithTimeout(ctx, *v.For)
 		defer cancel()
 	}
 	fmt.Fprintf(sh.errOut, "Recording what pbx %s (%s at %s) says to a second connection of ours, %s, to %s; at most %d files of %s. Ctrl-C ends it.\n",
