@@ -127,7 +127,11 @@ func tell(about []string, group string, a slog.Attr) []string {
 	case slog.KindDuration:
 		text = v.Duration().String()
 	default:
-		text = brief(v.String())
+		if text = v.String(); a.Key == "call" {
+			text = briefCall(text)
+		} else {
+			text = brief(text)
+		}
 	}
 	return append(about, fmt.Sprintf("%s%s=%s", group, a.Key, text))
 }
@@ -156,7 +160,23 @@ func brief(s string) string {
 	return out.String() + access.MaskText(s[done:])
 }
 
-var networkAddress = regexp.MustCompile(`\b\d{1,3}(?:\.\d{1,3}){3}\b`)
+// briefCall leaves an id of a call as it is, so that the call can be looked up. A
+// PBX may name a call by a number that was called: only what has the form of its
+// own ids is one.
+func briefCall(s string) string {
+	if at := ownID.FindStringSubmatchIndex(s); at != nil {
+		return brief(s[:at[2]]) + s[at[2]:]
+	}
+	return brief(s)
+}
+
+var (
+	// ownID ends what names a call: Asterisk's time of its beginning with a count,
+	// or a UUID; before it there may be names, of the PBX and of the system.
+	ownID = regexp.MustCompile(`(?:^|[:-])([12]\d{9}\.\d{1,9}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})$`)
+
+	networkAddress = regexp.MustCompile(`\b\d{1,3}(?:\.\d{1,3}){3}\b`)
+)
 
 // Said is the newest warnings and errors of the log, the newest first.
 func (a *Agent) Said() []api.LogEntry { return a.said.newest() }

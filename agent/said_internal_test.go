@@ -44,6 +44,25 @@ func TestSaid(t *testing.T) {
 		t.Errorf("the log's own level does not hold: %s", text)
 	}
 
+	for id, want := range map[string]string{
+		"main:1790000176.29":                        "main:1790000176.29",
+		"main:asterisk01-1790000176.29":             "main:asterisk01-1790000176.29",
+		"main:0b3fa0a8-4e0c-4a35-9d6e-123456789012": "main:0b3fa0a8-4e0c-4a35-9d6e-123456789012",
+		"1790000176.29":                             "1790000176.29",
+		"main:79161234567":                          "main:7916***4567",
+		"main:9161234567.1":                         "main:9161***567.1",
+		"79161234567:1790000176.29":                 "7916***4567:1790000176.29",
+		"main:+79161234567-1790000176.29":           "main:+7916***4567-1790000176.29",
+		"main:1790000176.29 of +7 916 123-45-67":    "main:1790***76.29 of +7 916 ***45-67",
+		"main:71790000176.29":                       "main:7179***76.29",
+		"main:1790000176.29161234567":               "main:1790***4567",
+	} {
+		log.Warn("a call", "call", id)
+		if got := heard.newest()[0].About[0]; got != "call="+want {
+			t.Errorf("%s: got %s, want call=%s", id, got, want)
+		}
+	}
+
 	// What is kept is bounded, whatever is said.
 	for n := range 3 * mostSaid {
 		log.Warn(strings.Repeat("я", 4000), "n", n, "long", strings.Repeat("x", 1<<20), "bad", "\xff")
