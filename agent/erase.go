@@ -22,7 +22,7 @@ func (a *Agent) Erase(ctx context.Context, number string, count bool) (done api.
 	if err != nil {
 		return done, err
 	}
-	if err := a.erasable(number, history); err != nil {
+	if err := a.outside(number, history); err != nil {
 		return done, err
 	}
 	done.Number = history
@@ -95,8 +95,9 @@ func (a *Agent) Erase(ctx context.Context, number string, count bool) (done api.
 	return done, nil
 }
 
-// erasable refuses numbers of the company itself: half the journal would go.
-func (a *Agent) erasable(number, history string) error {
+// outside refuses numbers of the company itself, as which half the journal would
+// go, or be spam.
+func (a *Agent) outside(number, history string) error {
 	if history[0] != '=' && len(history) < shortestPerson {
 		return fmt.Errorf("%q: %w of a person outside: it is too short", number, api.ErrNumber)
 	}

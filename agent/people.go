@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 
 	"calljournal/agent/api"
 	"calljournal/agent/call"
@@ -90,6 +91,15 @@ func (a *Agent) SpamNumbers() []api.SpamNumber {
 func (a *Agent) MarkSpam(ctx context.Context, number, by string) (n api.SpamNumber, err error) {
 	history, err := a.historyOf(number)
 	if err != nil {
+		return n, err
+	}
+	switch {
+	case strings.HasSuffix(number, "*"):
+		return n, fmt.Errorf("%q: %w but a prefix: those stand in rules.spam_numbers_file", number, api.ErrNumber)
+	case !strings.ContainsAny(number, "0123456789"):
+		return n, fmt.Errorf("%q: %w: it has no digits", number, api.ErrNumber)
+	}
+	if err := a.outside(number, history); err != nil {
 		return n, err
 	}
 	n = api.SpamNumber{Number: number, At: call.MomentOf(a.now()), By: by}
