@@ -635,6 +635,17 @@ func TestClient(t *testing.T) {
 	if _, err := c.Calls(t.Context(), url.Values{"status": {"bussy"}}); err == nil || !strings.Contains(err.Error(), "status") {
 		t.Errorf("a wrong filter: %v", err)
 	}
+	if err := c.UnmarkSpam(t.Context(), "+79161234567"); !errors.Is(err, api.ErrNotFound) || err.Error() != `not found: "+79161234567" is not on the list` {
+		t.Errorf("what is not on the list: %v", err)
+	}
+	for _, number := range []string{"", ".", ".."} { // as addresses they would be others
+		if _, err := c.MarkSpam(t.Context(), number); !errors.Is(err, api.ErrNumber) {
+			t.Errorf("%q as a spammer's: %v", number, err)
+		}
+		if err := c.UnmarkSpam(t.Context(), number); !errors.Is(err, api.ErrNumber) {
+			t.Errorf("%q off the list: %v", number, err)
+		}
+	}
 }
 
 // Whatever somebody asks of the feed, the answer is one of those documented and

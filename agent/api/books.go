@@ -8,6 +8,7 @@ import (
 	"math"
 	"net/http"
 	"slices"
+	"strings"
 
 	"calljournal/agent/access"
 	"calljournal/agent/call"
@@ -307,7 +308,8 @@ func (s *Server) erase(ctx context.Context, in *eraseInput) (*struct{ Body Erase
 func (s *Server) booksError(attempted string, err error) error {
 	switch {
 	case errors.Is(err, ErrNotFound):
-		return huma.Error404NotFound(err.Error())
+		// The answer's status says already that something is not there.
+		return huma.Error404NotFound(strings.TrimSuffix(err.Error(), ": "+ErrNotFound.Error()))
 	case errors.Is(err, ErrNumber):
 		return huma.Error422UnprocessableEntity(err.Error())
 	case errors.Is(err, storage.ErrFull):

@@ -64,7 +64,7 @@ func (b *books) UnmarkSpam(_ context.Context, number string) error {
 	defer b.mu.Unlock()
 	before := len(b.spam)
 	if b.spam = slices.DeleteFunc(b.spam, func(n api.SpamNumber) bool { return n.Number == number }); len(b.spam) == before {
-		return api.ErrNotFound
+		return fmt.Errorf("%q is not on the list: %w", number, api.ErrNotFound)
 	}
 	return nil
 }

@@ -119,12 +119,28 @@ func (c *Client) Spam(ctx context.Context) (list SpamList, err error) {
 
 // MarkSpam names a number as a spammer's.
 func (c *Client) MarkSpam(ctx context.Context, number string) (n SpamNumber, err error) {
-	return n, c.change(ctx, http.MethodPut, "/v1/spam/"+url.PathEscape(number), nil, &n)
+	path, err := spamPath(number)
+	if err != nil {
+		return n, err
+	}
+	return n, c.change(ctx, http.MethodPut, path, nil, &n)
 }
 
 // UnmarkSpam takes it off the list.
 func (c *Client) UnmarkSpam(ctx context.Context, number string) error {
-	return c.change(ctx, http.MethodDelete, "/v1/spam/"+url.PathEscape(number), nil, nil)
+	path, err := spamPath(number)
+	if err != nil {
+		return err
+	}
+	return c.change(ctx, http.MethodDelete, path, nil, nil)
+}
+
+// spamPath refuses what would make another address.
+func spamPath(number string) (string, error) {
+	if strings.Trim(number, ".") == "" {
+		return "", fmt.Errorf("%q: %w that a caller could have", number, ErrNumber)
+	}
+	return "/v1/spam/" + url.PathEscape(number), nil
 }
 
 // Erase removes every call of a number, or only counts them. It may take minutes:
