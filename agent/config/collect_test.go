@@ -43,6 +43,16 @@ func TestParseCollect_Wrong(t *testing.T) {
 	}
 }
 
+func TestParseCollect_AllAtOnce(t *testing.T) {
+	_, err := config.ParseCollect("collect.toml", []byte("[collect]\npage = \"500\"\nlisen = \"\"\n[database]\nconnections = 0\n"+branch), env(nil))
+	want := "collect.toml:2:8: collect.page: wrong type: want a whole number, without quotes\n" +
+		"collect.toml:3:1: collect.lisen: unknown key; did you mean \"listen\"?\n" +
+		"collect.toml:5:1: database.connections: 0: want a number from 1 to 64"
+	if err == nil || err.Error() != want {
+		t.Errorf("got\n%v\nwant\n%s", err, want)
+	}
+}
+
 // The password of the database comes from a file or the environment, and is shown
 // nowhere.
 func TestParseCollect_DSN(t *testing.T) {

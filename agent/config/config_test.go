@@ -261,6 +261,7 @@ func TestParse_Errors(t *testing.T) {
 		{"no duration", pbx("[rules]\nlost_window = \"a day\"\n"), 9, `as "30s", "5m" or "24h"`},
 		{"negative duration", pbx("[rules]\nlost_window = \"-1s\"\n"), 9, "below zero"},
 		{"broken toml", pbx("[rules\n"), 8, ""},
+		{"table twice", "[agent]\nname = \"a\"\n[agent]\n" + minimal, 3, "agent: table agent already exists"},
 		{"key twice", pbx("name = \"again\"\n"), 8, "name"},
 		{"no pbx", "[log]\nlevel = \"info\"\n", 0, "add [[pbx]]"},
 		{"two of a name", minimal + minimal, 10, `"main" is there twice: line 3`},

@@ -124,7 +124,12 @@ func (l layout) decodeProblems(err error, data []byte) []Problem {
 		return []Problem{{Line: line, Column: column, Text: syntaxText(strings.TrimPrefix(e.Error(), "toml: "), data, line, column)}}
 	}
 	key, line, column := keyOf(e, index(data))
-	return []Problem{{line, column, strings.Join(key, "."), l.typeText(e, key)}}
+	text := strings.TrimPrefix(e.Error(), "toml: ")
+	var anything map[string]any
+	if want := l.wanted(key); want != "" && toml.Unmarshal(data, &anything) == nil { // else it has a key or a table twice
+		text = "wrong type: want " + want + " (" + text + ")"
+	}
+	return []Problem{{line, column, strings.Join(key, "."), text}}
 }
 
 // keyOf is what an error is about, and where that stands. go-toml leaves out of a
@@ -144,14 +149,6 @@ func keyOf(e *toml.DecodeError, places map[string]place) (key []string, line, co
 }
 
 var itemNumber = regexp.MustCompile(`\[\d+\]`)
-
-func (l layout) typeText(e *toml.DecodeError, key []string) string {
-	text := strings.TrimPrefix(e.Error(), "toml: ")
-	if want := l.wanted(key); want != "" {
-		return "wrong type: want " + want + " (" + text + ")"
-	}
-	return text
-}
 
 // Redacted is the configuration in effect, as TOML, with every secret hidden: what
 // is a Secret, the hashes of tokens, and what may be secret in an address.
