@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"calljournal/agent/access"
+	"calljournal/agent/api"
 	"calljournal/agent/call"
 	"calljournal/agent/journal"
 )
@@ -68,7 +69,7 @@ const (
 func (s *Site) missed(v *visit) (any, error) {
 	q := v.URL.Query()
 	p := missedPage{
-		State: cmp.Or(q.Get("state"), stateToDo), Here: v.URL.RequestURI(), Admin: v.User.Scope == access.ScopeAdmin, Marked: q.Get("marked"),
+		State: cmp.Or(q.Get("state"), stateToDo), Here: v.URL.RequestURI(), Admin: v.User.Scope == access.ScopeAdmin,
 	}
 	if !slices.Contains(missedStates, p.State) {
 		return nil, v.refuse("missed.nostate")
@@ -89,6 +90,9 @@ func (s *Site) missed(v *visit) (any, error) {
 	if cursor := q.Get("cursor"); cursor != "" && p.State != stateToDo {
 		ask.Set("cursor", cursor)
 		p.Newest = v.with("cursor", "")
+	}
+	if p.Marked, err = v.marked(); err != nil {
+		return nil, err
 	}
 	page, err := v.Client.Missed(v.Context(), ask)
 	if err != nil {
@@ -151,6 +155,20 @@ func (v *visit) missedRow(m *journal.MissedCaller, now call.Moment) missedRow {
 	return row
 }
 
+// marked is the number that the address says was named as a spammer's, if it is: an
+// address may be an old one, or made up.
+func (v *visit) marked() (string, error) {
+	number := v.URL.Query().Get("marked")
+	if number == "" || v.User.Scope != access.ScopeAdmin {
+		return "", nil
+	}
+	list, err := v.Client.Spam(v.Context())
+	if !slices.ContainsFunc(list.Numbers, func(n api.SpamNumber) bool { return n.Number == number }) {
+		return "", err
+	}
+	return number, err
+}
+
 // dial is a link that a telephone understands (RFC 3966), or "" if the text is no
 // number. It has nothing in it but what is checked here: so it may be trusted.
 func dial(number string) template.URL {
@@ -187,10 +205,11 @@ func (s *Site) markSpam(v *visit) (any, error) {
 	}
 	q := to.Query()
 	if q.Del("marked"); v.PostFormValue("off") == "" {
-		if _, err := v.Client.MarkSpam(v.Context(), number); err != nil {
+		named, err := v.Client.MarkSpam(v.Context(), number)
+		if err != nil {
 			return nil, err
 		}
-		q.Set("marked", number)
+		q.Set("marked", named.Number)
 	} else if err := v.Client.UnmarkSpam(v.Context(), number); err != nil {
 		return nil, err
 	}

@@ -21,11 +21,17 @@ import (
 type desk struct {
 	mu      sync.Mutex
 	changes []string
+	spam    []api.SpamNumber
 }
 
 func (d *desk) Rules() journal.Rules                 { return journal.DefaultRules() }
 func (d *desk) RulesOf(uint32) (journal.Rules, bool) { return journal.DefaultRules(), true }
-func (d *desk) SpamNumbers() []api.SpamNumber        { return nil }
+
+func (d *desk) SpamNumbers() []api.SpamNumber {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return slices.Clone(d.spam)
+}
 
 func (d *desk) Tag(context.Context, string, []string) (*call.Record, error) {
 	return nil, api.ErrNotFound
@@ -37,13 +43,16 @@ func (d *desk) MarkSpam(_ context.Context, number, by string) (api.SpamNumber, e
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.changes = append(d.changes, number+" by "+by)
-	return api.SpamNumber{Number: number, By: by}, nil
+	n := api.SpamNumber{Number: number, By: by}
+	d.spam = append(d.spam, n)
+	return n, nil
 }
 
 func (d *desk) UnmarkSpam(_ context.Context, number string) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.changes = append(d.changes, "not "+number)
+	d.spam = slices.DeleteFunc(d.spam, func(n api.SpamNumber) bool { return n.Number == number })
 	return nil
 }
 
@@ -210,13 +219,23 @@ func TestMissed_Roles(t *testing.T) {
 	if want := "/missed?marked=%2B79161230001&state=all"; status != http.StatusSeeOther || head.Get("Location") != want {
 		t.Errorf("%d to %q, want %q", status, head.Get("Location"), want)
 	}
-	if _, _, text := admin.get(head.Get("Location")); !strings.Contains(text, "Put it back") {
+	marked := head.Get("Location")
+	if _, _, text := admin.get(marked); !strings.Contains(text, "Put it back") {
 		t.Error("what was named cannot be put back")
+	}
+	if _, _, text := r.signedIn("manager").get(marked); !strings.Contains(text, "main:1") || strings.Contains(text, "Marked as spam") {
+		t.Error("the link shows others what only an administrator may change")
+	}
+	if _, _, text := admin.get("/missed?marked=911"); !strings.Contains(text, "main:1") || strings.Contains(text, "Marked as spam") {
+		t.Error("a number that nobody named is said to be on the list")
 	}
 	form.Set("off", "1")
 	form.Set("back", "https://evil.example/")
 	if status, head, _ := admin.post("/missed/spam", form); status != http.StatusSeeOther || head.Get("Location") != "/" {
 		t.Errorf("%d to %q", status, head.Get("Location"))
+	}
+	if _, _, text := admin.get(marked); strings.Contains(text, "Marked as spam") {
+		t.Error("a number that was put back is said to be on the list")
 	}
 	if want := []string{"+79161230001 by admin", "not +79161230001"}; !slices.Equal(d.changes, want) {
 		t.Errorf("changed: %q", d.changes)
