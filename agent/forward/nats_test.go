@@ -29,17 +29,12 @@ type broker struct {
 }
 
 func newBroker(t *testing.T, change ...func(*server.Options)) *broker {
-	l, err := net.Listen("tcp", "127.0.0.1:0") // the port must be the same after a restart
-	if err != nil {
-		t.Fatal(err)
-	}
-	port := l.Addr().(*net.TCPAddr).Port
-	l.Close()
-	b := &broker{t: t, options: server.Options{Host: "127.0.0.1", Port: port, JetStream: true, StoreDir: t.TempDir(), NoLog: true, NoSigs: true}}
+	b := &broker{t: t, options: server.Options{Host: "127.0.0.1", Port: server.RANDOM_PORT, JetStream: true, StoreDir: t.TempDir(), NoLog: true, NoSigs: true}}
 	for _, c := range change {
 		c(&b.options)
 	}
 	b.start()
+	b.options.Port = b.s.Addr().(*net.TCPAddr).Port // must be the same after a restart
 	t.Cleanup(b.stop)
 	return b
 }
@@ -52,10 +47,10 @@ func (b *broker) start() {
 		b.t.Fatal(err)
 	}
 	go s.Start()
+	b.s = s
 	if !s.ReadyForConnections(20 * time.Second) {
 		b.t.Fatal("the NATS server does not start")
 	}
-	b.s = s
 }
 
 func (b *broker) stop() {
