@@ -205,7 +205,9 @@ func (s *Source) generations() (all []generation, err error) {
 			}
 			return -1
 		}
-		return cmp.Or(a.written.Compare(b.written), -cmp.Compare(a.path, b.path))
+		// Of the same moment: Master.csv.10 before Master.csv.9.
+		x, y := strings.TrimSuffix(a.path, ".gz"), strings.TrimSuffix(b.path, ".gz")
+		return cmp.Or(a.written.Compare(b.written), -cmp.Compare(len(x), len(y)), -cmp.Compare(x, y))
 	})
 	return all, nil
 }
@@ -243,7 +245,9 @@ func (s *Source) readFiles(from Position) (Records, error) {
 	first := -1
 	for i, g := range all {
 		// Of several, the newest: logrotate's copytruncate leaves for a moment two.
-		if len(from.Head) > 0 && g.is(from) {
+		// But a heading alone is that of every file: then it is the first that was
+		// written since, and a later one only if that is a copy of it.
+		if len(from.Head) > 0 && g.is(from) && (first < 0 || all[first].written.Before(from.At.Add(-settling)) || bytes.HasPrefix(g.head, all[first].head)) {
 			first = i
 		}
 	}

@@ -264,3 +264,21 @@ func FuzzFields(f *testing.F) {
 		spool.Fields(a + b + c)
 	})
 }
+
+// Every file begins with the same heading, and at first there was nothing else.
+func TestSource_RotationBehindAHeading(t *testing.T) {
+	const heading = "clid,src,dst,channel,start,uniqueid\n"
+	file := filepath.Join(t.TempDir(), "Master.csv")
+	appendTo(t, file, heading)
+	r := &reader{t: t, s: spool.New(file, time.Now)}
+	var err error
+	r.pos, err = r.s.End()
+	do(t, err)
+	appendTo(t, file, "a\nb\n")
+	do(t, os.Rename(file, file+".1"))
+	appendTo(t, file, heading+"c\n")
+	r.read()
+	if want := []string{"a", "b", strings.TrimSpace(heading), "c"}; !slices.Equal(r.seen, want) || r.lost {
+		t.Errorf("read %q (lost: %v), want %q", r.seen, r.lost, want)
+	}
+}
