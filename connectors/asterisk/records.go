@@ -103,7 +103,7 @@ func (r *Records) row(fields []string) (row, error) {
 			case !ok:
 			case out["uniqueid"] == "":
 				out["uniqueid"] = f
-			case out["linkedid"] == "" && f != out["uniqueid"] || out["linkedid"] == "":
+			case out["linkedid"] == "" && f != out["uniqueid"]:
 				out["linkedid"] = f
 			}
 		}

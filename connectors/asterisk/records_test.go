@@ -50,6 +50,7 @@ func TestRecords_Orders(t *testing.T) {
 		{"cdr_csv with newcdrcolumns", nil, []string{master(time.UTC, id, start, start.Add(3*time.Second), start.Add(10*time.Second), `""`, `""`, `"`+linked+`"`, "5")}, linked},
 		{"a system's name before the id", nil, []string{strings.ReplaceAll(csv, id, "pbx-1-"+id)}, ""},
 		{"the sample of cdr_custom", nil, []string{sample}, ""},
+		{"the sample of cdr_custom, and linkedid behind it", nil, []string{strings.TrimSuffix(sample, "\n") + `,"` + linked + `"` + "\n"}, linked},
 		{"a heading", nil, []string{"uniqueid,linkedid,start,duration,billsec,answer,channel,dstchannel,src,dst,dcontext,clid,lastapp,lastdata,disposition,amaflags\n",
 			id + "," + linked + `,2026-03-01 10:00:00,10,7,2026-03-01 10:00:03,PJSIP/trunk-a-00000001,PJSIP/101-00000002,79161234567,74951230101,from-trunk,"""Anna"" <7>",Dial,"PJSIP/101,20,tT",ANSWERED,DOCUMENTATION` + "\n"}, linked},
 		{"columns named, moments since the epoch", []string{"channel", "dstchannel", "uniqueid", "start", "duration", "billsec", "answer", "end", "src", "dst", "dcontext", "clid", "lastapp", "lastdata", "disposition", "amaflags"},
