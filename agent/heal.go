@@ -214,7 +214,7 @@ func (a *Agent) lookAtRecords(ctx context.Context, l *link) (more bool, err erro
 		l.log.Warn("the file of the PBX's records that was read last is gone; what was in it beyond the place that was read may be lost", "file", h.path)
 	}
 	in := healing{link: l, generation: generation, next: read.Next}
-	rows, left := h.rows(read.Lines, call.MomentOf(now))
+	rows, left := h.rows(read.Lines, read.Next.Offset, call.MomentOf(now))
 	in.next.Offset -= int64(left)
 	if !read.More {
 		in.readAt = call.MomentOf(now)
@@ -277,8 +277,9 @@ func (h *healer) read(record []byte, seen call.Moment) (e call.Event, err error)
 	return h.records.Read(record, seen)
 }
 
-// rows reads lines; left is how many bytes at the end wait for more.
-func (h *healer) rows(lines [][]byte, seen call.Moment) (rows []call.Event, left int) {
+// rows reads lines, the last of them up to the offset in a file; left is how many
+// bytes at its end wait for more. What began in a file before it will have no more.
+func (h *healer) rows(lines [][]byte, offset int64, seen call.Moment) (rows []call.Event, left int) {
 	const longest, most = 64 << 10, 32 // of a record that goes over several lines
 	bad := map[string]uint64{}
 	for i := 0; i < len(lines); {
@@ -293,7 +294,7 @@ func (h *healer) rows(lines [][]byte, seen call.Moment) (rows []call.Event, left
 				record = append(record, lines[i+n]...)
 				e, err = h.read(record, seen)
 			}
-			if errors.Is(err, connectors.ErrUnfinished) && i+n == len(lines) && n < most && len(record) < longest {
+			if errors.Is(err, connectors.ErrUnfinished) && i+n == len(lines) && n < most && len(record) < longest && int64(len(record)) <= offset {
 				return rows, len(record)
 			}
 			if err != nil {

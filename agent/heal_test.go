@@ -436,11 +436,51 @@ func checkHealed(t *testing.T, entries []storage.Entry, talks []talk, restarted 
 		if r.Quality != want {
 			t.Errorf("call %d is %s, want %s: %v", c.n, r.Quality, want, r.Doubts)
 		}
+		if slices.Contains(r.Doubts, call.DoubtClockStepped) {
+			t.Errorf("call %d: no clock was set: %v", c.n, r.Doubts)
+		}
 		if want == "complete" && r.Rev != 1 {
 			t.Errorf("call %d was seen whole and has revision %d", c.n, r.Rev)
 		}
 	}
 	if r := calls["main:"+talks[2].id()]; r != nil && !strings.Contains(strings.Join(r.Doubts, " "), call.DoubtEndReported) {
 		t.Errorf("the end of call 3 is reported: %v", r.Doubts)
+	}
+}
+
+// The file that was rotated away ends in a row that is not whole (an unbalanced quote), and of
+// the new file there is only half a line when it is read.
+func TestHeal_BrokenLastRowOfARotatedFile(t *testing.T) {
+	for name, broken := range map[string]string{"whole rows only": "", "a broken row": "\"\",\"79160000009\",\"74951230101\",\"from-trunk\",\"\"\"Cli\n"} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				dir := t.TempDir()
+				t0 := time.Now()
+				at := func(s int) time.Time { return t0.Add(time.Duration(s) * time.Second) }
+				pbx := &watchedPBX{t: t, file: filepath.Join(dir, "Master.csv"), zone: time.UTC, down: [][2]time.Time{{at(60), at(120)}}, calls: []talk{{5, at(70), 15}, {6, at(90), 8}}}
+				pbx.add("\"old\",\"rows\"\n")
+				d := start(t, healConfig(t, dir, pbx.file), map[string]*fakePBX{"main": {session: pbx.run}}, nil)
+				time.Sleep(time.Until(at(100)))
+				pbx.add(broken)
+				if err := os.Rename(pbx.file, pbx.file+".1"); err != nil {
+					t.Error(err)
+				}
+				row := pbx.calls[0].row(time.UTC)
+				pbx.add(row[:40]) // the PBX's buffer, or a copy under way
+				time.Sleep(time.Until(at(200)))
+				pbx.add(row[40:])
+				pbx.add(pbx.calls[1].row(time.UTC))
+				time.Sleep(time.Until(at(400)))
+				calls, _ := latest(t, d.feed(t))
+				st, err := d.Status(t.Context())
+				if err != nil {
+					t.Fatal(err)
+				}
+				if len(calls) != 2 || st.Links[0].Healing.Error != "" {
+					t.Errorf("%d calls, %s", len(calls), st.Links[0].Healing.Error)
+				}
+				d.end(t)
+			})
+		})
 	}
 }
