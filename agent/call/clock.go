@@ -28,8 +28,9 @@ func (t *Tracker) follow(e *Event) {
 // steppedAt finds the first fact of a call that shows that a clock was set while
 // the call was up: the PBX's, or this machine's. Nothing else makes a PBX stamp a
 // message later after its arrival than it has ever done, or earlier than what it
-// said before: waiting makes a message arrive late, but not out of its time. A
-// step back over less than the PBX was silent cannot be told from such a wait.
+// said before: waiting makes a message arrive late, but not out of its time. Only
+// FreeSWITCH's last word on a leg, when all is done with it, has the time of its
+// end. A step back over less than the PBX was silent cannot be told from a wait.
 func steppedAt(facts []Event) (n uint64, stepped bool) {
 	var ahead time.Duration // the most that a stamp was ahead of its arrival; zero: not known yet
 	var latest, listed Moment
@@ -50,8 +51,12 @@ func steppedAt(facts []Event) (n uint64, stepped bool) {
 				ahead = e.Ahead
 			}
 		}
-		if latest != 0 && (ahead != 0 && d > ahead+clockSlack || e.At < latest.Add(-clockSlack)) {
+		late := e.Kind == LegEnded && e.History != nil && d < ahead-clockSlack
+		if latest != 0 && (ahead != 0 && d > ahead+clockSlack || e.At < latest.Add(-clockSlack) && !late) {
 			return e.N, true
+		}
+		if late {
+			continue
 		}
 		if ahead == 0 || d > ahead {
 			ahead = d

@@ -30,6 +30,11 @@ func conclude(o Options, c *held, now Moment) (*Record, []Reason) {
 			r.PBXIDs = append(r.PBXIDs, string(l.id))
 		}
 	}
+	for i := range s.facts {
+		if id := string(s.facts[i].Leg); s.facts[i].Kind == LegAlias && !slices.Contains(r.PBXIDs, id) {
+			r.PBXIDs = append(r.PBXIDs, id)
+		}
+	}
 	return r, s.why
 }
 
@@ -160,8 +165,7 @@ func (s *story) lastMoment() Moment {
 }
 
 // ending finds when the caller left: the far end's word if there is one, else
-// the end of his channel. An originated call has two parties who were called;
-// it lasts as long as either stays connected with the other.
+// the end of his channel.
 func (s *story) ending(v *view) {
 	v.end = v.caller.over()
 	if v.end == 0 {
@@ -578,9 +582,6 @@ func (s *story) timeline(v *view) []span {
 	for i := range all {
 		all[i].from, all[i].to = v.within(all[i].from).Ms(), v.within(all[i].to).Ms()
 		cuts = append(cuts, all[i].from, all[i].to)
-	}
-	for i := range cuts {
-		cuts[i] = cuts[i].Ms()
 	}
 	slices.Sort(cuts)
 	cuts = slices.Compact(cuts)

@@ -592,10 +592,18 @@ func (s *story) media(v *view, r *Record) {
 			}
 			r.Recordings = append(r.Recordings, Recording{File: text(e.File), StartedAt: e.At.Ms()})
 		case e.Kind == RecordEnded || e.Kind == LegEnded:
-			for _, n := range open[e.Leg] {
-				r.Recordings[n].DurationMs = ptr(ms(r.Recordings[n].StartedAt, e.At))
+			named := func(n int) bool {
+				file := r.Recordings[n].File
+				return e.Kind == RecordEnded && e.File != "" && file != nil && *file == *text(e.File)
 			}
-			delete(open, e.Leg)
+			one := slices.ContainsFunc(open[e.Leg], named) // of several at once
+			open[e.Leg] = slices.DeleteFunc(open[e.Leg], func(n int) bool {
+				if one && !named(n) {
+					return false
+				}
+				r.Recordings[n].DurationMs = ptr(ms(r.Recordings[n].StartedAt, e.At))
+				return true
+			})
 		case e.Kind == Executed && e.App == AppVoicemail, e.Kind == MailboxLeft:
 			if r.Voicemail == nil {
 				r.Voicemail = &VoicemailEntry{}
@@ -678,7 +686,7 @@ func (s *story) doubts(c *held, v *view, r *Record) {
 		doubt(DoubtFactsLost)
 		s.because("doubts", why, n)
 	}
-	if c.trimmed {
+	if len(c.facts) >= maxFacts {
 		doubt(DoubtTooLong)
 	}
 	if len(r.Doubts) > 0 {

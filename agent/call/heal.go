@@ -250,22 +250,30 @@ func near(a, b *LegHistory) bool {
 	return a.Created <= b.HungUp.Add(slack) && b.Created <= a.HungUp.Add(slack)
 }
 
-// heldReport gives the rows of a group to the call that the Tracker still holds.
+// heldReport gives the rows of a group to the call that the Tracker still holds;
+// those of which they show that they are one become one, as far as they were not
+// seen whole.
 func (t *Tracker) heldReport(group []Event) bool {
 	var c *held
+	held := false
 	for i := range group {
-		if c = t.heldBy(&group[i]); c != nil {
-			break
+		o := t.heldBy(&group[i])
+		held = held || o != nil
+		switch {
+		case o == nil || !o.halfSeen():
+		case c == nil:
+			c = o
+		case c.agent == "" && o.agent == "":
+			c = t.merge(c, o)
 		}
 	}
 	if c == nil {
-		return false
-	}
-	if !c.halfSeen() {
-		return true
+		return held
 	}
 	for _, e := range group {
-		t.keepReport(c, e)
+		if o := t.heldBy(&e); o == nil || o == c {
+			t.keepReport(c, e)
+		}
 	}
 	if c.up == 0 {
 		t.record(c, group[0].Seen)
@@ -273,16 +281,15 @@ func (t *Tracker) heldReport(group []Event) bool {
 	return true
 }
 
-// reported takes in one row as a fact, as a restart gives it back.
-func (t *Tracker) reported(e Event) {
-	c := t.heldBy(&e)
-	if c == nil {
-		t.anomaly(e, "a row of the PBX's records about no open call")
-		return
-	}
-	t.keepReport(c, e)
-	if c.up == 0 {
-		t.record(c, e.Seen)
+// reported takes in rows as facts, as a restart gives them back: those that were
+// kept one behind the other.
+func (t *Tracker) reported(rows []Event) {
+	for _, group := range byCall(rows, t.onTheLine()) {
+		if !t.heldReport(group) {
+			for _, e := range group {
+				t.anomaly(e, "a row of the PBX's records about no open call")
+			}
+		}
 	}
 }
 
@@ -293,6 +300,9 @@ func (t *Tracker) keepReport(c *held, e Event) {
 	if _, known := c.live[e.Leg]; !known && e.Leg != "" && t.legs[e.Leg] == nil {
 		c.live[e.Leg] = false
 		t.legs[e.Leg] = c
+	}
+	if t.restoring {
+		t.n = e.N - 1
 	}
 	t.keep(c, e)
 }
@@ -308,12 +318,15 @@ func (t *Tracker) heldBy(e *Event) *held {
 			return c
 		}
 	}
+	if c := t.links[string(e.Leg)]; c != nil && !others(c) {
+		return c
+	}
 	if c := t.links[e.Link]; e.Link != "" && c != nil && !others(c) {
 		return c
 	}
 	var found *held
 	for _, name := range []string{e.Channel, e.PeerChannel} {
-		if name == "" || !unique(name) {
+		if name == "" || !unique(name) || e.App == AppConference && name == e.PeerChannel {
 			continue
 		}
 		for c := range t.calls {
@@ -355,6 +368,9 @@ func (t *Tracker) healClosed(group []Event, known []Closed, blind bool) {
 	})
 	for _, k := range open {
 		c.facts = append(c.facts, k.Facts...)
+	}
+	if len(open) > 1 {
+		slices.SortStableFunc(c.facts, func(a, b Event) int { return cmp.Compare(a.Seen, b.Seen) })
 	}
 	before := len(c.facts)
 	for _, e := range group {

@@ -99,6 +99,9 @@ func (t *Tracker) snapshot(e Event) {
 	live := make(map[LegID]bool, len(e.Live))
 	for _, l := range e.Live {
 		live[l.Leg] = true
+		if c := t.legs[l.Leg]; c != nil && !c.live[l.Leg] && !c.sawEnd(l.Leg) {
+			t.adopt(c, l.Leg) // a transfer has named it, as one that may be gone
+		}
 	}
 	t.vanish(e, DoubtEndUnseen, func(l LegID) bool { return !live[l] })
 	// Roots first, so that a call is named after its first channel.
@@ -120,6 +123,19 @@ func (t *Tracker) snapshot(e Event) {
 		t.leaveOthers(f)
 		t.take(f)
 	}
+}
+
+// sawEnd: the end of a leg is among the facts.
+func (c *held) sawEnd(leg LegID) bool {
+	return slices.ContainsFunc(c.facts, func(e Event) bool {
+		switch e.Kind {
+		case LegEnded, LegVanished, Reported:
+			return e.Leg == leg
+		case LegAlias:
+			return e.Peer == leg
+		}
+		return false
+	})
 }
 
 func rank(l LiveLeg) int {

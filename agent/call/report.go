@@ -200,7 +200,7 @@ func sameRow(a, b *Event) bool {
 
 // add puts in what a row says, at its moment.
 func (p *report) add(row *Event, e Event) {
-	e.N, e.Session, e.Seen = row.N, row.Session, row.Seen
+	e.N, e.Session = row.N, row.Session // Seen is when the row was read: nothing arrived then
 	p.added = append(p.added, e)
 }
 

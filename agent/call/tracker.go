@@ -68,7 +68,6 @@ type held struct {
 	rev     uint64
 	told    int // how many of the facts the last published record rests on
 	endedAt Moment
-	trimmed bool
 	gave    map[string]LegID // who gave the call away by feature code, and the leg that he left waiting
 	agent   LegID            // its only leg that is up, an agent's who waits on the line for callers
 	served  served           // whom the agent was joined with last
@@ -97,12 +96,22 @@ func New(o Options) *Tracker {
 
 // Restore gives the Tracker back the facts that were kept for open calls, in
 // the order of their N, as the store has them, and how far the PBX's clock was
-// ahead of ours, as Ahead said. It must come before any Apply.
+// ahead of ours, as Ahead said, if that is known. It must come before any Apply.
 func (t *Tracker) Restore(facts []Event, ahead time.Duration) {
 	t.restoring = true
-	for _, e := range facts {
-		t.n = e.N - 1
-		t.take(e)
+	for len(facts) > 0 {
+		rows := slices.IndexFunc(facts, func(e Event) bool { return e.Kind != Reported })
+		if rows < 0 {
+			rows = len(facts)
+		}
+		if rows > 0 { // only together may they show what call they are of
+			t.reported(facts[:rows])
+			t.n, facts = facts[rows-1].N, facts[rows:]
+			continue
+		}
+		t.n = facts[0].N - 1
+		t.take(facts[0])
+		facts = facts[1:]
 	}
 	t.restoring = false
 	t.out = nil
@@ -133,7 +142,7 @@ func (t *Tracker) Apply(e Event) []Change {
 	case Unexplained:
 		t.anomaly(e, e.Data)
 	case Reported:
-		t.reported(e)
+		t.reported([]Event{e})
 	default:
 		t.follow(&e)
 		t.take(e)
@@ -177,10 +186,6 @@ func sortCalls[T any](list []T, record func(T) *Record) {
 // take finds the call of a fact about a leg, ties calls together where the fact
 // says that they are one, keeps the fact, and records the call when it is over.
 func (t *Tracker) take(e Event) {
-	if e.Kind == Reported { // of a call that was held when the last run ended
-		t.reported(e)
-		return
-	}
 	c := t.callOf(e)
 	if c == nil {
 		t.anomaly(e, "a fact about no known leg")
@@ -195,6 +200,10 @@ func (t *Tracker) take(e Event) {
 			}
 		} else if provesLife[e.Kind] && c.agent == "" {
 			t.adopt(c, leg)
+			if e.Kind == Transferred { // is told when it is over: the leg may have ended unseen
+				c.live[leg] = false
+				c.up--
+			}
 		}
 	}
 	if other := t.sentOn(e); other != nil {
@@ -263,8 +272,8 @@ func (t *Tracker) callOf(e Event) *held {
 		}
 		return c
 	}
-	if !provesLife[e.Kind] && e.History == nil {
-		return nil
+	if !provesLife[e.Kind] && (e.History == nil || e.Seen.Add(t.ahead) > e.At.Add(Linger)) {
+		return nil // nothing of it was seen; or its call is over and was recorded
 	}
 	link, of := e.Link, e.Peer
 	if leg != e.Leg {
@@ -434,6 +443,15 @@ func (t *Tracker) adopt(c *held, leg LegID) {
 	t.legs[leg] = c
 	c.live[leg] = true
 	c.up++
+	t.reopened(c)
+}
+
+// reopened: a leg came late to a call that was over.
+func (t *Tracker) reopened(c *held) {
+	if c.endedAt != 0 {
+		c.endedAt = 0
+		t.ended = slices.DeleteFunc(t.ended, func(o *held) bool { return o == c })
+	}
 }
 
 // merge makes one call of two; the older one, whose facts began first, stays.
@@ -459,6 +477,9 @@ func (t *Tracker) merge(a, b *held) *held {
 		t.links[link] = a
 	}
 	a.links = append(a.links, b.links...)
+	if a.up > 0 {
+		t.reopened(a)
+	}
 	if b.rev > 0 {
 		t.out = append(t.out, Change{Op: CallDeleted, ID: b.id, Into: a.id})
 	}
@@ -623,7 +644,6 @@ func (t *Tracker) keep(c *held, e Event) {
 
 func (t *Tracker) keepAs(c *held, e Event) {
 	if len(c.facts) >= maxFacts && e.Kind != LegEnded && e.Kind != LegVanished && e.Kind != LegCreated {
-		c.trimmed = true
 		t.anomaly(e, "the call has too many facts")
 		return
 	}
@@ -669,11 +689,6 @@ func (c *held) tells(o Options, r *Record) bool {
 func (t *Tracker) forget(now Moment) {
 	for len(t.ended) > 0 {
 		c := t.ended[0]
-		if c.up > 0 { // a leg came late: it is open again
-			c.endedAt = 0
-			t.ended = t.ended[1:]
-			continue
-		}
 		if now < c.endedAt.Add(Linger) && now+Moment(time.Hour.Microseconds()) > c.endedAt {
 			return
 		}
