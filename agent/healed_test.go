@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	gocmp "github.com/google/go-cmp/cmp"
+
 	"calljournal/agent/call"
 	"calljournal/connectors"
 	"calljournal/connectors/asterisk"
@@ -296,6 +298,66 @@ func TestHealed_Cut(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestHealed_AtOnce: rows are read as soon as they are written, while the Tracker
+// still holds the calls, and the daemon may be started anew behind them. That makes
+// as many calls as rows that are read when all is over, and a restart none.
+func TestHealed_AtOnce(t *testing.T) {
+	const written = 1100 * time.Millisecond // behind the end in a row, whose seconds are whole ones
+	for _, v := range forms {
+		for _, r := range recordings(t, v.kind) {
+			rows, facts := reportedOf(t, r, v.form), factsOf(t, r, usual)
+			if len(rows) == 0 || len(r.Cuts) > 0 || len(facts) > 800 {
+				continue
+			}
+			t.Run(v.form+"/"+r.Name, func(t *testing.T) {
+				t.Parallel()
+				for n := range 12 {
+					part := r.Duration() / 8
+					from, to := call.MomentOf(r.T0.Add(part*time.Duration(n%6))), call.MomentOf(r.T0.Add(part*time.Duration(n%6+1+n/2)))
+					gap := call.Gap{PBX: "main", From: from, To: to}
+					seen := withEnd(cutOut(facts, from, to))
+					run := func(atOnce bool, restart int) map[string]string {
+						f := newFeed(trackerOptions(v.kind, usual))
+						back, given := -1, 0
+						for i, e := range seen {
+							f.apply(e)
+							if e.Kind == call.Snapshot && e.Session == 2 {
+								back = i
+							}
+							if back < 0 {
+								continue
+							}
+							there := slices.DeleteFunc(slices.Clone(rows), func(row call.Event) bool { return row.History.HungUp.Add(written) > e.Seen })
+							if atOnce && len(there) > given {
+								given = len(there)
+								f.heal(there, gap)
+							}
+							if restart > 0 && i == back+restart {
+								f.restart()
+							}
+						}
+						f.heal(rows, gap)
+						texts := f.texts()
+						for id, text := range texts {
+							texts[id] = idAndRev.ReplaceAllString(text, "")
+						}
+						return texts
+					}
+					atOnce := run(true, 0)
+					if later := run(false, 0); len(later) != len(atOnce) {
+						t.Errorf("cut %d: %d calls from rows read at once, %d later", n, len(atOnce), len(later))
+					}
+					for _, restart := range []int{1, 3, 7} {
+						if diff := gocmp.Diff(atOnce, run(true, restart)); diff != "" {
+							t.Errorf("cut %d: a restart %d facts later changes\n%.2000s", n, restart, diff)
+						}
+					}
+				}
+			})
+		}
 	}
 }
 

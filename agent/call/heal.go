@@ -177,8 +177,8 @@ func callsOf(rows []Event, agents map[string]bool) []int {
 				join(id, i)
 			}
 		}
-		for _, name := range []string{e.Channel, e.PeerChannel} {
-			if name == "" || agents[name] || e.App == AppConference && name == e.PeerChannel || !unique(name) {
+		for _, name := range channelsOf(e) {
+			if agents[name] {
 				continue
 			}
 			name = strings.TrimSuffix(strings.TrimSuffix(name, ";1"), ";2")
@@ -242,6 +242,17 @@ func compareIDs(a, b string) int { return cmp.Or(cmp.Compare(len(a), len(b)), cm
 func unique(name string) bool {
 	i := strings.LastIndexByte(name, '-')
 	return i > 0 && i+4 < len(name) && !strings.Contains(name, "@127.") && !strings.HasPrefix(name, "sofia/") && !strings.HasPrefix(name, "loopback/")
+}
+
+// channelsOf are the names in a fact or row by which its call may be known. Whom a
+// row shows in a conference beside its own leg has a call of his own.
+func channelsOf(e *Event) (names []string) {
+	for _, name := range []string{e.Channel, e.PeerChannel} {
+		if name != "" && unique(name) && !(name == e.PeerChannel && e.Kind == Reported && e.App == AppConference) {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // near: names of channels begin again when the PBX does, so only rows that
@@ -325,13 +336,10 @@ func (t *Tracker) heldBy(e *Event) *held {
 		return c
 	}
 	var found *held
-	for _, name := range []string{e.Channel, e.PeerChannel} {
-		if name == "" || !unique(name) || e.App == AppConference && name == e.PeerChannel {
-			continue
-		}
+	for _, name := range channelsOf(e) {
 		for c := range t.calls {
 			if (found == nil || c.id < found.id) && !others(c) && slices.ContainsFunc(c.facts, func(f Event) bool {
-				return (f.Channel == name || f.PeerChannel == name) && f.At >= e.History.Created.Add(-slack) && f.At <= e.History.HungUp.Add(slack)
+				return slices.Contains(channelsOf(&f), name) && f.At >= e.History.Created.Add(-slack) && f.At <= e.History.HungUp.Add(slack)
 			}) {
 				found = c
 			}

@@ -99,19 +99,18 @@ func New(o Options) *Tracker {
 // ahead of ours, as Ahead said, if that is known. It must come before any Apply.
 func (t *Tracker) Restore(facts []Event, ahead time.Duration) {
 	t.restoring = true
-	for len(facts) > 0 {
-		rows := slices.IndexFunc(facts, func(e Event) bool { return e.Kind != Reported })
-		if rows < 0 {
-			rows = len(facts)
-		}
-		if rows > 0 { // only together may they show what call they are of
-			t.reported(facts[:rows])
-			t.n, facts = facts[rows-1].N, facts[rows:]
+	var rows []Event // only together may they show what call they are of
+	for i, e := range facts {
+		if e.Kind != Reported {
+			t.n = e.N - 1
+			t.take(e)
 			continue
 		}
-		t.n = facts[0].N - 1
-		t.take(facts[0])
-		facts = facts[1:]
+		rows = append(rows, e)
+		if i+1 == len(facts) || facts[i+1].Kind != Reported {
+			t.reported(rows)
+			t.n = e.N
+		}
 	}
 	t.restoring = false
 	t.out = nil
