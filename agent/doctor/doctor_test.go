@@ -189,6 +189,14 @@ func TestExamine_PlantedFaults(t *testing.T) {
 		{"a short token", func(s *site) {
 			s.config["more"] = "[[http.token]]\nname = \"central\"\nscope = \"sync\"\ntoken = \"abc123\"\n"
 		}, doctor.Advice, "configuration", "can be guessed", "calljournal.toml"},
+		{"a department that nobody is in", func(s *site) {
+			s.mail(closed, "")
+			s.config["more"] += "[[alert]]\nname = \"missed\"\nto = [\"head@company.example\"]\ndepartment = [\"Salse\"]\n" +
+				"[[employee]]\nextension = \"101\"\nname = \"Anna\"\ndepartment = \"Sales\"\n"
+		}, doctor.Advice, "configuration", `"Salse"`, "calljournal.toml"},
+		{"an extension that no call can have", func(s *site) {
+			s.config["more"] = "[[employee]]\nextension = \"1-01\"\nname = \"Anna\"\n"
+		}, doctor.Advice, "configuration", "1-01", "calljournal.toml"},
 		{"nobody at the PBX's address", func(s *site) {
 			s.pbx.err = &connectors.LinkError{Op: "connect", Address: "127.0.0.1:5038", Err: connectors.ErrUnreachable}
 		}, doctor.Fault, "link", "unreachable", "manager.conf"},
