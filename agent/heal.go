@@ -199,11 +199,10 @@ func (a *Agent) lookAtRecords(ctx context.Context, l *link) (more bool, err erro
 			return false, err
 		}
 		h.markedAt = now
-		save := h.mark(p, now)
-		if save.At.IsZero() {
-			return false, nil
+		h.mark(p, now)
+		if save := h.due(now); !save.At.IsZero() {
+			a.hand(ctx, healing{link: l, generation: generation, next: save})
 		}
-		a.hand(ctx, healing{link: l, generation: generation, next: save})
 		return false, nil
 	}
 	read, err := h.source.Read(mem.Position)
@@ -239,15 +238,21 @@ func (a *Agent) lookAtRecords(ctx context.Context, l *link) (more bool, err erro
 	return read.More, nil
 }
 
-// mark notes where the records end. It gives the one that the journal should have
-// now, which is a little old: a gap may have begun that nobody knows of yet.
-func (h *healer) mark(p spool.Position, now time.Time) (save spool.Position) {
+// mark notes where the records end.
+func (h *healer) mark(p spool.Position, now time.Time) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.marks = append(h.marks, p)
 	for len(h.marks) > 1 && now.Sub(h.marks[1].At) > marksKept {
 		h.marks = h.marks[1:]
 	}
+}
+
+// due is the mark that the journal should have now, if it is time. It is a little
+// old: a gap may have begun that nobody knows of yet.
+func (h *healer) due(now time.Time) (save spool.Position) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	if now.Sub(h.savedAt) < marksSaved {
 		return save
 	}

@@ -50,7 +50,7 @@ type view struct {
 	start, end Moment
 	answer     Moment // a person first spoke with the caller; zero: nobody did
 	winner     *leg   // that person's leg
-	rooms      []span // what the PBX did with the caller, beside talks
+	spans      []span // what the PBX did with the caller, beside talks
 }
 
 // span is a stretch of the caller's time with its meaning.
@@ -89,7 +89,7 @@ func (s *story) view() *view {
 		v.answer = v.talks[0].from
 		v.winner = s.legs[v.talks[0].with[0]]
 	}
-	v.rooms = s.rooms(v)
+	v.spans = s.spans(v)
 	return v
 }
 
@@ -183,7 +183,7 @@ func (s *story) passedOn(v *view) {
 		return
 	}
 	for _, l := range s.order {
-		if !l.real() || l == v.caller || l.answered == 0 || l.calling || lost(l) {
+		if !l.real() || l == v.caller || l.answered == 0 || l.calling || takenFrom(l) {
 			continue
 		}
 		d := v.caller.answered.Sub(l.answered)
@@ -200,8 +200,8 @@ func (s *story) passedOn(v *view) {
 	}
 }
 
-// lost: another phone answered first, or the call was taken from this one.
-func lost(l *leg) bool {
+// takenFrom: another phone answered first, or the call was taken from this one.
+func takenFrom(l *leg) bool {
 	return l.cause != nil && (l.cause.Q850 == 26 || l.cause.Text == causeLoseRace || l.cause.Text == causePickedOff)
 }
 
@@ -407,9 +407,9 @@ func (l *leg) stopped() Moment {
 	return l.over()
 }
 
-// rooms are the stretches in which the PBX itself had the caller, or in which
+// spans are the stretches in which the PBX itself had the caller, or in which
 // phones were called for him.
-func (s *story) rooms(v *view) []span {
+func (s *story) spans(v *view) []span {
 	var out []span
 	open := map[string]*span{}
 	begin := func(key, kind, party string, at Moment) {
@@ -491,9 +491,9 @@ func (s *story) rooms(v *view) []span {
 }
 
 // beforeMailbox is when the last queue, or the last phone, had given up.
-func (s *story) beforeMailbox(v *view, rooms []span) Moment {
+func (s *story) beforeMailbox(v *view, spans []span) Moment {
 	last := v.first.answered
-	for _, p := range rooms {
+	for _, p := range spans {
 		if p.kind == "queue" && p.to < v.end {
 			latest(&last, p.to)
 		}
@@ -564,7 +564,7 @@ var rankOf = map[string]int{"talk": 9, "conference": 9, "hold": 9, "park": 8, "v
 
 // timeline tells the caller's time from start to end without a hole.
 func (s *story) timeline(v *view) []span {
-	all := append([]span{{kind: "wait", from: v.start, to: v.end}}, v.rooms...)
+	all := append([]span{{kind: "wait", from: v.start, to: v.end}}, v.spans...)
 	if v.first.answered != 0 && !v.originated {
 		all = append(all, span{kind: "ivr", from: v.first.answered, to: v.end})
 	}

@@ -40,5 +40,5 @@
 //
 // Write a connector that states facts (connectors). If it knows a thing that no
 // Kind can say, add the Kind to event.go and give it its meaning in story.read,
-// floor.apply or story.rooms. Nothing here may ask which PBX it is.
+// floor.apply or story.spans. Nothing here may ask which PBX it is.
 package call

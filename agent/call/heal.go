@@ -366,18 +366,18 @@ func halfSeen(facts []Event) bool {
 // time one of which nothing was seen.
 func (t *Tracker) healClosed(group []Event, known []Closed, blind bool) {
 	c := &held{live: map[LegID]bool{}}
-	open := slices.DeleteFunc(slices.Clone(known), func(k Closed) bool { return !halfSeen(k.Facts) })
-	if len(known) > 0 && len(open) == 0 || len(known) == 0 && !blind {
+	half := slices.DeleteFunc(slices.Clone(known), func(k Closed) bool { return !halfSeen(k.Facts) })
+	if len(known) > 0 && len(half) == 0 || len(known) == 0 && !blind {
 		return // seen whole; or nothing that a gap explains
 	}
 	group = slices.DeleteFunc(group, func(e Event) bool { return ofWhole(&e, known) })
-	slices.SortFunc(open, func(a, b Closed) int {
+	slices.SortFunc(half, func(a, b Closed) int {
 		return cmp.Or(cmp.Compare(a.Record.StartedAt, b.Record.StartedAt), strings.Compare(a.Record.ID, b.Record.ID))
 	})
-	for _, k := range open {
+	for _, k := range half {
 		c.facts = append(c.facts, k.Facts...)
 	}
-	if len(open) > 1 {
+	if len(half) > 1 {
 		slices.SortStableFunc(c.facts, func(a, b Event) int { return cmp.Compare(a.Seen, b.Seen) })
 	}
 	before := len(c.facts)
@@ -393,7 +393,7 @@ func (t *Tracker) healClosed(group []Event, known []Closed, blind bool) {
 		c.facts[i].N = uint64(i + 1) // their own, for the reasons
 	}
 	c.relive()
-	if len(open) == 0 {
+	if len(half) == 0 {
 		id := string(group[0].Leg)
 		if group[0].Result != "" && group[0].Link != "" {
 			id = group[0].Link // that of the first channel, which may have no row of its own
@@ -405,15 +405,15 @@ func (t *Tracker) healClosed(group []Event, known []Closed, blind bool) {
 		}
 		return
 	}
-	was := open[0].Record
+	was := half[0].Record
 	c.id, c.rev = was.ID, was.Rev+1
 	r, why := conclude(t.opts, c, 0)
-	if r == nil || len(open) == 1 && t.sameConclusion(open[0], r) {
+	if r == nil || len(half) == 1 && t.sameConclusion(half[0], r) {
 		return
 	}
 	r.Rev = c.rev
 	t.out = append(t.out, Change{Op: CallRecorded, ID: r.ID, Record: r, Reasons: why, Evidence: c.facts})
-	for _, k := range open[1:] {
+	for _, k := range half[1:] {
 		t.out = append(t.out, Change{Op: CallDeleted, ID: k.Record.ID, Into: r.ID})
 	}
 }

@@ -205,7 +205,7 @@ func (s *story) askedFor(v *view) string {
 func (s *story) outcome(v *view, r *Record) {
 	r.Status, r.Cause = s.status(v)
 	r.Queues = []string{}
-	for _, p := range v.rooms {
+	for _, p := range v.spans {
 		if p.kind == "queue" && !slices.Contains(r.Queues, p.party) {
 			r.Queues = append(r.Queues, p.party)
 		}
@@ -376,7 +376,7 @@ func (s *story) status(v *view) (string, *Cause) {
 			best, cause, decided = res, l.cause, l
 		}
 	}
-	queued := slices.ContainsFunc(v.rooms, func(p span) bool { return p.kind == "queue" })
+	queued := slices.ContainsFunc(v.spans, func(p span) bool { return p.kind == "queue" })
 	switch {
 	case queued:
 		s.because("status", "the caller waited in a queue and the PBX gave up")
@@ -410,7 +410,7 @@ func (s *story) result(l *leg, v *view) string {
 			return "answered"
 		}
 	}
-	if l == v.first && l.answered != 0 && !lost(l) {
+	if l == v.first && l.answered != 0 && !takenFrom(l) {
 		return "answered"
 	}
 	if l.calling {
@@ -432,7 +432,7 @@ func (s *story) result(l *leg, v *view) string {
 		return "rejected"
 	case v.answer != 0 && end >= v.answer && l.created <= v.answer:
 		return "answered_elsewhere"
-	case lost(l):
+	case takenFrom(l):
 		return "answered_elsewhere"
 	case v.caller.hungUp != 0 && l != v.caller && end >= v.caller.hungUp:
 		return "cancelled"

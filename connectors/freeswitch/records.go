@@ -245,8 +245,6 @@ func (r *Records) coarse(e *call.Event, vars map[string]string) {
 	e.Peer = call.LegID(vars["bleg_uuid"])
 	e.Result = "CHANUNAVAIL"
 	switch cause := vars["hangup_cause"]; {
-	case (e.Peer != "" || e.PeerChannel != "") && e.History.Answered != 0:
-		e.Result = "ANSWER"
 	case e.History.Answered != 0:
 		e.Result = "ANSWER"
 	case cause == "USER_BUSY":
