@@ -186,13 +186,20 @@ type tally struct {
 	codec  *codec
 	counts [2]count
 	deltas [2]*journal.Deltas // nil: no cells there
+	// calls are those that change, by their numbers, from what the cells know to
+	// the last word on each: what was said and taken back in between was never in
+	// a cell, and a longest time of it never to be taken out of one.
+	calls map[uint64]turn
 }
+
+// turn is what a call was and what it is; nil: nothing.
+type turn struct{ was, now *call.Record }
 
 // tally begins with the cells as they are now. Cells of a time zone that this
 // machine does not know, or knows otherwise, it could not keep right: they are
 // let go, and Recount makes others.
 func (d *DB) tally(t *tail) *tally {
-	x := &tally{codec: d.codec}
+	x := &tally{codec: d.codec, calls: map[uint64]turn{}}
 	for i := range t.Counts {
 		if t.Counts[i].Gen == 0 {
 			continue
@@ -210,6 +217,14 @@ func (d *DB) tally(t *tail) *tally {
 
 // change takes in that a call was one thing and is another; either may be nil.
 func (t *tally) change(was, now *call.Record, num uint64) {
+	if before, ok := t.calls[num]; ok {
+		was = before.was
+	}
+	t.calls[num] = turn{was, now}
+}
+
+// count puts what a call changes into the deltas.
+func (t *tally) count(num uint64, was, now *call.Record) {
 	for i, d := range t.deltas {
 		if d == nil {
 			continue
@@ -227,6 +242,10 @@ func (t *tally) change(was, now *call.Record, num uint64) {
 
 // apply adds what has changed to the cells.
 func (t *tally) apply(cells *bolt.Bucket, put func(in bucket, key, value []byte)) error {
+	for num, c := range t.calls {
+		t.count(num, c.was, c.now)
+	}
+	clear(t.calls)
 	var cell journal.Cell
 	for i, d := range t.deltas {
 		if d == nil {

@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"calljournal/agent/call"
 	"calljournal/agent/journal"
 )
 
@@ -120,6 +121,29 @@ func TestRecountOfAnotherZone(t *testing.T) {
 		})
 	}); err != nil || len(gens) != 1 {
 		t.Errorf("cells of %d counts, %v", len(gens), err)
+	}
+}
+
+// A longest time that was said and taken back in one commit was never there.
+func TestCellsOfOneCommit(t *testing.T) {
+	d := openTemp(t, Options{NoSync: true, Reserve: -1})
+	b := callBatch(newOffice(8), 1)
+	r := b.Entries[0].Call
+	r.Direction, r.Status, r.TalkMs = call.Inbound, call.StatusAnswered, ptr(int64(90_000))
+	again := *r
+	again.Rev, again.TalkMs = r.Rev+1, ptr(int64(1000))
+	b.Entries = append(b.Entries, Entry{Op: OpCall, Call: &again})
+	mustCommit(t, d, b)
+	sheet := journal.NewSheet(journal.NewCalendar(time.UTC), journal.DefaultRules(), journal.ByNothing, journal.Whole)
+	if _, ok, err := d.Cells(journal.ByNothing, journal.DayOf(2020, 1, 1), journal.DayOf(2040, 1, 1), func(k journal.Key, c *journal.Cell) error {
+		sheet.AddDay(k.Name, k.Day, c)
+		return nil
+	}); err != nil || !ok {
+		t.Fatal(ok, err)
+	}
+	rows := sheet.Rows()
+	if len(rows) != 1 || rows[0].Calls != 1 || sheet.Unsure() || rows[0].TalkLongest == nil || *rows[0].TalkLongest != 1000 {
+		t.Errorf("unsure: %v, %+v", sheet.Unsure(), rows)
 	}
 }
 

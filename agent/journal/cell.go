@@ -137,7 +137,8 @@ func NewDeltas(c Calendar, r Rules) *Deltas {
 }
 
 // Change takes in that a call was one thing and is another; either may be nil.
-// What is the same in both changes nothing.
+// What is the same in both changes nothing. Each call changes once: what is
+// removed was in the cells before.
 func (d *Deltas) Change(was, now *call.Record) {
 	var before, after []share
 	var dayBefore, dayAfter Day
