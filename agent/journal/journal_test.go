@@ -176,7 +176,7 @@ func (o *office) countsAgree() {
 		}
 		got := inOrder(days.Rows())
 		if days.Unsure() {
-			forgive(got, want)
+			journaltest.Forgive(got, want)
 		}
 		if !reflect.DeepEqual(got, want) {
 			o.t.Fatalf("by %d, %q, from days: %s", x.by, x.layout, cmp.Diff(want, got))
@@ -190,24 +190,6 @@ func inOrder(rows []journal.Row) []journal.Row {
 		return strings.Compare(a.At+"\x00"+a.Group, b.At+"\x00"+b.Group)
 	})
 	return rows
-}
-
-// forgive lets a longest that is only a bound be one, for the percentile too.
-func forgive(got, want []journal.Row) {
-	for i := range got {
-		if i >= len(want) {
-			return
-		}
-		g, w := &got[i], &want[i]
-		for _, p := range []struct{ longest, p90, want **int64 }{
-			{&g.WaitLongest, &g.WaitP90, &w.WaitLongest}, {&g.RingLongest, &g.RingP90, &w.RingLongest}, {&g.TalkLongest, &g.TalkP90, &w.TalkLongest},
-		} {
-			if *p.longest != nil && *p.want != nil && **p.longest > **p.want {
-				p90 := min(**p.p90, **p.want)
-				*p.longest, *p.p90 = *p.want, &p90
-			}
-		}
-	}
 }
 
 func TestJournal_AgreesWithTheObvious(t *testing.T) {
