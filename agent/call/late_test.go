@@ -80,9 +80,13 @@ func TestTransferNamesALegOfTheList(t *testing.T) {
 	if n := b.tracker.Open(); n != 1 || len(b.calls) != 0 {
 		t.Errorf("%d open, %d recorded, and 1002 is still there", n, len(b.calls))
 	}
-	b.at(20_000, fsEnd("c2", "NORMAL_CLEARING", "", 6000, 7000))
-	if r := b.calls["main:a"].Record; r == nil || len(r.Legs) != 3 || b.tracker.Open() != 0 {
-		t.Errorf("%+v", r)
+	again := newBook(newFS(t))
+	again.tracker.Restore(b.kept, b.tracker.Ahead())
+	for _, b := range []*book{b, again} {
+		b.at(30_000, of(call.Ticked, "")).at(40_000, fsEnd("c2", "NORMAL_CLEARING", "", 6000, 7000))
+		if r := b.calls["main:a"].Record; r == nil || len(r.Legs) != 3 || b.tracker.Open() != 0 {
+			t.Errorf("%+v", r)
+		}
 	}
 }
 

@@ -269,10 +269,13 @@ func (t *Tracker) callOf(e Event) *held {
 		if e.Kind == LegCreated && e.Peer != "" && t.legs[e.Peer] != nil {
 			c = t.merge(c, t.legs[e.Peer])
 		}
+		if e.Kind == LegSeen && !c.live[leg] {
+			t.adopt(c, leg) // as the list did (snapshot), before the restart
+		}
 		return c
 	}
-	if !provesLife[e.Kind] && (e.History == nil || e.Seen.Add(t.ahead) > e.At.Add(Linger)) {
-		return nil // nothing of it was seen; or its call is over and was recorded
+	if !provesLife[e.Kind] && e.History == nil {
+		return nil
 	}
 	link, of := e.Link, e.Peer
 	if leg != e.Leg {
@@ -303,6 +306,9 @@ func (t *Tracker) callOf(e Event) *held {
 		c = t.hunting(e)
 	}
 	if c == nil {
+		if !t.restoring && !provesLife[e.Kind] && e.Seen.Add(t.ahead) > e.At.Add(Linger) {
+			return nil // its call is over and was recorded
+		}
 		id := string(leg)
 		if link != "" {
 			id = link // the first channel of the call, though it was never seen
