@@ -250,13 +250,21 @@ func TestAgent_Erase(t *testing.T) {
 		}
 		for bad, why := range map[string]string{
 			"": "caller could have", "anonymous": "caller could have", "7916*": "spam_numbers_file", "*": "spam_numbers_file",
-			"abc": "no digits", "1": "too short", "101": "too short", "8 (495) 123-01-01": "[[line]]",
+			"8 (495) 123-01-01": "[[line]]",
 		} {
 			if _, err := d.MarkSpam(ctx, bad, "root"); !errors.Is(err, api.ErrNumber) || !strings.Contains(err.Error(), why) {
 				t.Errorf("%q is marked as a spammer's: %v, want %q", bad, err, why)
 			}
 			if err := d.UnmarkSpam(ctx, bad); err == nil {
 				t.Errorf("%q was on the list", bad)
+			}
+		}
+		for _, scanner := range []string{"sipvicious", "1001"} {
+			if _, err := d.MarkSpam(ctx, scanner, "root"); err != nil {
+				t.Error(err)
+			}
+			if err := d.UnmarkSpam(ctx, scanner); err != nil {
+				t.Error(err)
 			}
 		}
 		if got, err := d.Erase(ctx, regular, true); err != nil || got != (api.Erased{Number: "+79161110001", Calls: 2, Held: 1, Marked: true}) {

@@ -96,11 +96,16 @@ func (a *Agent) Erase(ctx context.Context, number string, count bool) (done api.
 }
 
 // outside refuses numbers of the company itself, as which half the journal would
-// go, or be spam.
+// go.
 func (a *Agent) outside(number, history string) error {
 	if history[0] != '=' && len(history) < shortestPerson {
 		return fmt.Errorf("%q: %w of a person outside: it is too short", number, api.ErrNumber)
 	}
+	return a.ofCompany(number, history)
+}
+
+// ofCompany refuses its lines.
+func (a *Agent) ofCompany(number, history string) error {
 	for _, l := range a.config.Load().Line {
 		if a.directory.Load().Key(l.Number) == history {
 			return fmt.Errorf("%q: %w of a person outside: it is a [[line]] of the company", number, api.ErrNumber)

@@ -93,14 +93,11 @@ func (a *Agent) MarkSpam(ctx context.Context, number, by string) (n api.SpamNumb
 	if err != nil {
 		return n, err
 	}
-	switch {
-	case strings.HasSuffix(number, "*"):
+	if strings.HasSuffix(number, "*") {
 		return n, fmt.Errorf("%q: %w but a prefix: those stand in rules.spam_numbers_file", number, api.ErrNumber)
-	case !strings.ContainsAny(number, "0123456789"):
-		return n, fmt.Errorf("%q: %w: it has no digits", number, api.ErrNumber)
 	}
-	if err := a.outside(number, history); err != nil {
-		return n, err
+	if err := a.ofCompany(number, history); err != nil {
+		return n, err // short ones and words are not: scanners show such
 	}
 	n = api.SpamNumber{Number: number, At: call.MomentOf(a.now()), By: by}
 	err = a.inCommit(ctx, "mark a spammer's number", func() error {

@@ -183,7 +183,7 @@ func (f *CallFilter) query(zone *time.Location, directory *journal.Directory) (q
 			}
 		}
 		if national := directory.National(strings.TrimSpace(f.Text)); national != nil && strings.Contains(digits(f.Text), *national) {
-			q.Text = *national // what has the text in it has this part of it
+			q.Text = *national // a number that has the text in it has this part of it
 		}
 	}
 	if len(f.Text) > maxFilterBytes {

@@ -229,6 +229,9 @@ func TestMissed_Roles(t *testing.T) {
 	if _, _, text := admin.get("/missed?marked=911"); !strings.Contains(text, "main:1") || strings.Contains(text, "Marked as spam") {
 		t.Error("a number that nobody named is said to be on the list")
 	}
+	if status, _, text := admin.post("/missed/spam", url.Values{"number": {".."}}); status != http.StatusUnprocessableEntity || !strings.Contains(text, "caller could have") {
+		t.Errorf("no number at all: %d", status)
+	}
 	form.Set("off", "1")
 	form.Set("back", "https://evil.example/")
 	if status, head, _ := admin.post("/missed/spam", form); status != http.StatusSeeOther || head.Get("Location") != "/" {

@@ -159,6 +159,9 @@ func (s *Site) show(w http.ResponseWriter, r *http.Request, u *access.User, name
 func (s *Site) problem(r *http.Request, lang *language, err error) (status int, text string) {
 	refused := (*api.Refusal)(nil)
 	if !errors.As(err, &refused) {
+		if errors.Is(err, api.ErrNumber) {
+			return http.StatusUnprocessableEntity, lang.Text("error.refused") + ": " + err.Error()
+		}
 		if r.Context().Err() == nil {
 			s.o.Logger.Error("a page could not be answered", "path", r.URL.Path, "err", err)
 		}
