@@ -305,6 +305,10 @@ func TestHealed_Cut(t *testing.T) {
 // still holds the calls, and the daemon may be started anew behind them. That makes
 // as many calls as rows that are read when all is over, and a restart none.
 func TestHealed_AtOnce(t *testing.T) {
+	cuts := 12
+	if testing.Short() {
+		cuts = 3
+	}
 	const written = 1100 * time.Millisecond // behind the end in a row, whose seconds are whole ones
 	for _, v := range forms {
 		for _, r := range recordings(t, v.kind) {
@@ -314,7 +318,7 @@ func TestHealed_AtOnce(t *testing.T) {
 			}
 			t.Run(v.form+"/"+r.Name, func(t *testing.T) {
 				t.Parallel()
-				for n := range 12 {
+				for n := range cuts {
 					part := r.Duration() / 8
 					from, to := call.MomentOf(r.T0.Add(part*time.Duration(n%6))), call.MomentOf(r.T0.Add(part*time.Duration(n%6+1+n/2)))
 					gap := call.Gap{PBX: "main", From: from, To: to}

@@ -75,7 +75,7 @@ func damage(ts *testscript.TestScript, _ bool, args []string) {
 // systems give out by themselves, to whatever runs beside this test, are others.
 func freePort() int {
 	const first, ports = 20_000, 12_000
-	for {
+	for range ports {
 		port := first + (os.Getpid()*100+int(triedPorts.Add(1)))%ports
 		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
 		if err == nil {
@@ -83,6 +83,7 @@ func freePort() int {
 			return port
 		}
 	}
+	return 0
 }
 
 var triedPorts atomic.Int64
