@@ -91,11 +91,11 @@ func (s *Server) timeOf(name, text string) (call.Moment, error) {
 	if text == "" {
 		return 0, nil
 	}
-	at, ok := readTime(text, s.o.Zone)
+	at, ok := ReadTime(text, s.o.Zone)
 	if !ok {
 		return 0, huma.Error422UnprocessableEntity(name + ": " + wantTime)
 	}
-	return at, nil
+	return call.MomentOf(at), nil
 }
 
 type idInput struct {

@@ -70,20 +70,16 @@ const (
 
 const wantTime = "want a time as 2026-01-31T09:00:00Z (a + must be written %2B in an address), 2026-01-31T09:00, 2026-01-31 or 2026-01"
 
-// timeLayouts are the ways to write a time; among them are those in which
-// statistics name their rows.
-var timeLayouts = []string{
-	time.RFC3339Nano, "2006-01-02T15:04Z07:00", "2006-01-02T15:04:05", "2006-01-02T15:04", time.DateOnly, "2006-01",
-}
-
-// readTime reads a moment, or a day or a month: its beginning.
-func readTime(text string, zone *time.Location) (call.Moment, bool) {
-	for _, layout := range timeLayouts {
+// ReadTime reads a time of a filter: a moment, or a day or a month, which is its
+// beginning. Without a zone of its own it is in zone. It takes the names of rows of
+// statistics, too. False: it is no time.
+func ReadTime(text string, zone *time.Location) (at time.Time, ok bool) {
+	for _, layout := range []string{time.RFC3339Nano, "2006-01-02T15:04Z07:00", "2006-01-02T15:04:05", "2006-01-02T15:04", time.DateOnly, "2006-01"} {
 		if t, err := time.ParseInLocation(layout, text, zone); err == nil {
-			return call.MomentOf(t), true
+			return t, true
 		}
 	}
-	return 0, false
+	return at, false
 }
 
 // hoursOf are the hours of those days of the week; nil if all are meant.
@@ -122,11 +118,11 @@ func (f *CallFilter) query(zone *time.Location, directory *journal.Directory) (q
 		if text == "" {
 			return 0
 		}
-		at, ok := readTime(text, zone)
+		at, ok := ReadTime(text, zone)
 		if !ok {
 			refuse(name, "%s", wantTime)
 		}
-		return at
+		return call.MomentOf(at)
 	}
 	words := func(name string, given []string) (list []string) {
 		known := filterWords[name]

@@ -292,8 +292,7 @@ func (t *Tracker) heldReport(group []Event) bool {
 	return true
 }
 
-// reported takes in rows as facts, as a restart gives them back: those that were
-// kept one behind the other.
+// reported takes in rows as facts, as a restart gives them back: all so far.
 func (t *Tracker) reported(rows []Event) {
 	for _, group := range byCall(rows, t.onTheLine()) {
 		if !t.heldReport(group) {
@@ -309,8 +308,7 @@ func (t *Tracker) keepReport(c *held, e Event) {
 		return
 	}
 	if _, known := c.live[e.Leg]; !known && e.Leg != "" && t.legs[e.Leg] == nil {
-		c.live[e.Leg] = false
-		t.legs[e.Leg] = c
+		t.name(c, e.Leg)
 	}
 	if t.restoring {
 		t.n = e.N - 1

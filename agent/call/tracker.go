@@ -197,12 +197,10 @@ func (t *Tracker) take(e Event) {
 			if !t.apart(&e, c, other) {
 				c = t.merge(c, other)
 			}
+		} else if e.Kind == Transferred && c.agent == "" {
+			t.name(c, leg) // it is told when it is over: the leg may have ended unseen
 		} else if provesLife[e.Kind] && c.agent == "" {
 			t.adopt(c, leg)
-			if e.Kind == Transferred { // is told when it is over: the leg may have ended unseen
-				c.live[leg] = false
-				c.up--
-			}
 		}
 	}
 	if other := t.sentOn(e); other != nil {
@@ -449,6 +447,12 @@ func (t *Tracker) adopt(c *held, leg LegID) {
 	c.live[leg] = true
 	c.up++
 	t.reopened(c)
+}
+
+// name takes a leg in that something tells of, and that may be gone.
+func (t *Tracker) name(c *held, leg LegID) {
+	t.legs[leg] = c
+	c.live[leg] = false
 }
 
 // reopened: a leg came late to a call that was over.

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"calljournal/agent/api"
 	"calljournal/agent/report"
 )
 
@@ -96,9 +97,6 @@ func setTimes(q url.Values, from, to string, zone *time.Location) error {
 	return nil
 }
 
-// timeLayouts are those of GET /v1/calls: what people write, and what stats prints.
-var timeLayouts = []string{time.RFC3339Nano, "2006-01-02T15:04Z07:00", "2006-01-02T15:04:05", "2006-01-02T15:04", time.DateOnly, "2006-01"}
-
 // readTime reads a time as people write it, and says how the daemon is told.
 func readTime(text string, zone *time.Location) (told string, at time.Time, err error) {
 	switch told = strings.Replace(text, " ", "T", 1); told {
@@ -107,10 +105,8 @@ func readTime(text string, zone *time.Location) (told string, at time.Time, err 
 	case "yesterday":
 		told = time.Now().In(zone).AddDate(0, 0, -1).Format(time.DateOnly)
 	}
-	for _, layout := range timeLayouts {
-		if at, err := time.ParseInLocation(layout, told, zone); err == nil {
-			return told, at, nil
-		}
+	if at, ok := api.ReadTime(told, zone); ok {
+		return told, at, nil
 	}
 	return "", time.Time{}, fmt.Errorf("%q is no time: want 2026-01-31, 2026-01-31T09:00, 2026-01, today, yesterday or RFC 3339", text)
 }
